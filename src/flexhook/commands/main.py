@@ -1,0 +1,74 @@
+"""The console script ``flexhook``: finds the command's module and hands it the arguments.
+
+Nothing heavy is imported here, so that ``flexhook --help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+
+from flexhook import __version__
+from flexhook.errors import FlexHookError
+
+COMMANDS = {
+    "train": "train a referring model, then score, evaluate and picture it (Hydra)",
+    "score": "score every (observation, expression) of whole videos with a checkpoint (Hydra)",
+    "predict": "trajectories that sentences refer to, for a video and somebody's tracks (Hydra)",
+    "evaluate": "HOTA and its parts from scores or from a folder of gt.txt/predict.txt (Hydra)",
+    "data": "make, prepare, check and count datasets",
+    "render": "overlay video and contact sheet of scored expressions",
+    "report": "one table and plots from many run folders",
+    "bench": "benchmarks of scoring, training, evaluation and data",
+    "convert": "checkpoints of the authors to ours and back",
+    "parity": "compare this model with golden values, number by number",
+}
+
+
+def usage() -> str:
+    """The text of ``flexhook --help``."""
+    width = max(map(len, COMMANDS))
+    rows = "\n".join(f"  {name:<{width}}  {text}" for name, text in COMMANDS.items())
+    return (
+        "usage: flexhook COMMAND [arguments]\n\n"
+        "Referring multi-object tracking: from a video, its trajectories and a sentence to the trajectories referred to.\n\n"
+        f"commands:\n{rows}\n\n"
+        "`flexhook COMMAND --help` tells a command's arguments; the ones marked Hydra take overrides (key=value), -m, --cfg job.\n"
+        "`flexhook --version` prints the version."
+    )
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+        argv: Arguments after the program's name; by default those of the process.
+
+    Returns:
+        Exit status: 0 when all went well, 1 when a check failed, 2 for a mistake in the input.
+    """
+    argv = list(sys.argv[1:] if argv is None else argv)
+    if not argv or argv[0] in ("-h", "--help", "help"):
+        print(usage())
+        return 0
+    if argv[0] in ("-V", "--version"):
+        print(f"flexhook {__version__}")
+        return 0
+    name = argv[0]
+    module = f"flexhook.commands.{name}"
+    if name not in COMMANDS or importlib.util.find_spec(module) is None:
+        print(f"flexhook: unknown command '{name}'. Expected one of: {', '.join(COMMANDS)}.", file=sys.stderr)
+        return 2
+    try:
+        return importlib.import_module(module).run(argv[1:]) or 0
+    except FlexHookError as error:
+        print(f"flexhook {name}: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"flexhook {name}: interrupted", file=sys.stderr)
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

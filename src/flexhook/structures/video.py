@@ -1,0 +1,113 @@
+"""A video with its frames, its true trajectories and the expressions that refer to them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from scipy.sparse import csr_array
+
+from flexhook.structures.tracks import TrackSet
+
+
+class Frames(Protocol):
+    """Where the pictures of a video come from: image files or a video file."""
+
+    def __len__(self) -> int:
+        """Number of frames."""
+        ...
+
+    def read(self, index: int) -> np.ndarray:
+        """Frame ``index`` (0-based) as (height, width, 3) uint8 RGB.
+
+        Raises:
+            flexhook.errors.InputError: The frame is missing or does not decode.
+        """
+        ...
+
+    def name(self, index: int) -> str:
+        """A name of the frame for messages: a path, or a path and an index."""
+        ...
+
+
+@dataclass(frozen=True)
+class Expression:
+    """A sentence that refers to some observations of one video.
+
+    Attributes:
+        sentence: The sentence as it is given to the text encoder.
+        slug: Its file name in the field's folders (without suffix), unique within its video.
+        tags: Marks that its source gives it (``"unseen_combination"``), beside the attribute groups found from the words.
+    """
+
+    sentence: str
+    slug: str
+    tags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Video:
+    """One video in the form that every reader produces and everything else consumes.
+
+    Attributes:
+        name: Name within its dataset (``"0005"``).
+        size: (height, width) of the original frame in pixels, the frame that boxes refer to; stored images may be smaller.
+        frames: Source of the pictures, 0-based.
+        truth: True trajectories; empty where there is no ground truth.
+        expressions: The expressions of this video.
+        labels: (len(truth), len(expressions)) boolean CSR matrix; True where the expression refers to the observation.
+    """
+
+    name: str
+    size: tuple[int, int]
+    frames: Frames
+    truth: TrackSet
+    expressions: tuple[Expression, ...]
+    labels: csr_array
+
+    @property
+    def num_frames(self) -> int:
+        """Number of frames."""
+        return len(self.frames)
+
+    def normalised(self, box: np.ndarray) -> np.ndarray:
+        """Pixel boxes (..., 4) to fractions of this video's frame, not clipped."""
+        height, width = self.size
+        return box / np.array([width, height, width, height], dtype=np.float64)
+
+
+def make_labels(rows: Sequence[int] | np.ndarray, columns: Sequence[int] | np.ndarray, shape: tuple[int, int]) -> csr_array:
+    """Sparse boolean (observation x expression) labels from the (row, column) pairs that are True; repeats are merged."""
+    pairs = np.unique(np.stack([np.asarray(rows, np.int64), np.asarray(columns, np.int64)], 1).reshape(-1, 2), axis=0)
+    return csr_array((np.ones(len(pairs), bool), (pairs[:, 0], pairs[:, 1])), shape=shape, dtype=bool)
+
+
+class ImageFiles:
+    """Frames that are image files, one path per frame.
+
+    Args:
+        paths: A path per frame in the order of time; an entry may be missing on disk, which is an error only when it is read.
+    """
+
+    def __init__(self, paths: Sequence[str | Path]) -> None:
+        self.paths = tuple(str(p) for p in paths)
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def name(self, index: int) -> str:
+        """The path of frame ``index``."""
+        return self.paths[index]
+
+    def read(self, index: int) -> np.ndarray:
+        """Decode frame ``index`` to (height, width, 3) uint8 RGB.
+
+        Raises:
+            flexhook.errors.InputError: The file is missing or is not an image that decodes.
+        """
+        from flexhook.structures.images import read_image
+
+        return read_image(self.paths[index])
