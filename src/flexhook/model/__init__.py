@@ -1,0 +1,1 @@
+"""The referring model: C-Hook, temporal integration, pairwise correspondence decoder, losses."""

@@ -1,0 +1,203 @@
+"""The referring model: encoders -> C-Hook -> temporal integration -> pairwise correspondence decoder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from flexhook.errors import ConfigError
+from flexhook.model.hook import FrameMaps
+
+GRID_AT_STRIDE = {4: (16, 48), 8: (8, 24), 16: (4, 12), 32: (2, 6)}
+
+
+@dataclass
+class WindowBatch:
+    """B windows, the F frames they look at and the U sentences they hear, each frame and sentence once.
+
+    Attributes:
+        frame: (B, T) int64 into the frames.
+        boxes: (B, T, 4) float, (x1, y1, x2, y2) as fractions of the frame, not clipped.
+        expression: (B, N) int64 into the sentences; None when every window hears all U (then N = U).
+        images: (F, 3, H, W) uint8 RGB; None when ``maps`` are given.
+        maps: Cached feature maps, per scale (F, C_s, h, w).
+        ids: (U, L) int64 token ids; None when ``tokens`` are given.
+        mask: (U, L) bool, False at padding.
+        tokens: Cached text tokens (U, L, D).
+        labels: (B, N) int64: 1 referred to, 0 not, -1 not to be judged.
+    """
+
+    frame: Tensor
+    boxes: Tensor
+    mask: Tensor
+    expression: Tensor | None = None
+    images: Tensor | None = None
+    maps: list[Tensor] | None = None
+    ids: Tensor | None = None
+    tokens: Tensor | None = None
+    labels: Tensor | None = None
+
+    def to(self, device, non_blocking: bool = False) -> WindowBatch:
+        """A copy on another device."""
+
+        def move(value):
+            if isinstance(value, Tensor):
+                return value.to(device, non_blocking=non_blocking)
+            return [move(v) for v in value] if isinstance(value, list) else value
+
+        return replace(self, **{f.name: move(getattr(self, f.name)) for f in fields(self)})
+
+    def pin_memory(self) -> WindowBatch:
+        """A copy in pinned memory, for asynchronous transfers."""
+
+        def pin(value):
+            if isinstance(value, Tensor):
+                return value.pin_memory()
+            return [pin(v) for v in value] if isinstance(value, list) else value
+
+        return replace(self, **{f.name: pin(getattr(self, f.name)) for f in fields(self)})
+
+
+@dataclass
+class Prediction:
+    """What the model says of a batch.
+
+    Attributes:
+        logits: (B, S, N, 2), (no, yes), one per scale.
+        points: Per scale (B, N, M, 2) reference points in [-1, 1]; None without conditioning.
+    """
+
+    logits: Tensor
+    points: list[Tensor] | None = None
+
+
+class FlexHook(nn.Module):
+    """The model of the paper, with each part given from outside.
+
+    Args:
+        visual: Visual encoder: ``channels``, ``strides``, ``mean``, ``std``, ``forward(images) -> maps``.
+        text: Text encoder: ``width``, ``length``, ``forward(ids, mask) -> tokens``.
+        hook: Makes the hook from ``channels``, ``width`` and ``grids``, e.g. a partial of
+            :class:`~flexhook.model.hook.CHook`.
+        temporal: Makes the temporal integration from ``channels``, ``width``, ``grids``, ``num_frames``.
+        decoder: Makes the decoder from ``width``, ``num_scales``, ``num_frames``.
+        num_frames: T, frames of a window.
+
+    Raises:
+        ConfigError: The visual encoder's scales do not halve one after the other.
+    """
+
+    def __init__(
+        self,
+        visual: nn.Module,
+        text: nn.Module,
+        hook: Callable[..., nn.Module],
+        temporal: Callable[..., nn.Module],
+        decoder: Callable[..., nn.Module],
+        num_frames: int = 4,
+    ) -> None:
+        super().__init__()
+        strides = list(visual.strides)
+        if any(s not in GRID_AT_STRIDE for s in strides) or any(b != 2 * a for a, b in zip(strides, strides[1:])):
+            raise ConfigError(f"the visual encoder's maps have strides {strides}",
+                              expected="consecutive ones among 4, 8, 16, 32", hint="Choose them with visual.strides")
+        grids = [GRID_AT_STRIDE[s] for s in strides]
+        self.num_frames, self.num_scales = num_frames, len(strides)
+        self.visual, self.text = visual, text
+        self.hook = hook(channels=visual.channels, width=text.width, grids=grids)
+        self.temporal = temporal(channels=visual.channels, width=text.width, grids=grids, num_frames=num_frames)
+        self.decoder = decoder(width=text.width, num_scales=len(strides), num_frames=num_frames)
+        self.text_position = nn.Parameter(torch.zeros(text.length, text.width))
+
+    def encode_frames(self, images: Tensor) -> list[Tensor]:
+        """Feature maps of unique frames: (F, 3, H, W) uint8 RGB -> per scale (F, C_s, h, w)."""
+        x = images.to(self.text_position.dtype) / 255
+        mean, std = (x.new_tensor(v)[:, None, None] for v in (self.visual.mean, self.visual.std))
+        return self.visual((x - mean) / std)
+
+    def encode_expressions(self, ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Text tokens of unique sentences, padding cut off after the longest: (U, L), (U, L) -> (U, L', D), (U, L')."""
+        length = int(mask.sum(1).max())
+        ids, mask = ids[:, :length], mask[:, :length]
+        return self.text(ids, mask), mask
+
+    def trajectory_tokens(self, maps: FrameMaps, frame: Tensor, boxes: Tensor) -> list[Tensor]:
+        """Trajectory tokens of windows; no sentence is involved.
+
+        Args:
+            maps: Maps of F frames.
+            frame: (B, T) int64.
+            boxes: (B, T, 4) fractions.
+
+        Returns:
+            Per scale (B, h_s * w_s, D).
+        """
+        features, points = self.hook.target(maps, frame.flatten(), boxes.flatten(0, 1))
+        shape = frame.shape
+        return self.temporal([f.unflatten(0, shape) for f in features], [p.unflatten(0, shape) for p in points])
+
+    def reference_points(self, tokens: Tensor, mask: Tensor) -> list[Tensor] | None:
+        """Reference points of sentences, per scale (U, M, 2) in [-1, 1]; None without conditioning."""
+        if self.hook.conditioning is None:
+            return None
+        return self.hook.conditioning.points(tokens, mask, self.text_position[: tokens.shape[1]])
+
+    def reference_tokens(
+        self, maps: FrameMaps, frame: Tensor, points: list[Tensor], expression: Tensor | None
+    ) -> list[Tensor]:
+        """Reference tokens of (window frames, sentence) pairs; no trajectory is involved.
+
+        A (frame, sentence) pair that several windows ask for is computed once.
+
+        Args:
+            maps: Maps of F frames.
+            frame: (B, T) int64.
+            points: Per scale (U, M, 2).
+            expression: (B, N) int64 into U, or None for all of them.
+
+        Returns:
+            Per scale (B, N, M, D), or (1, N, M, D) where all windows have the same frames and sentences.
+        """
+        conditioning = self.hook.conditioning
+        num_sentences = len(points[0])
+        if expression is None:
+            frame, group = torch.unique(frame, dim=0, return_inverse=True)  # windows with the same frames
+            expression = torch.arange(num_sentences, device=frame.device)[None]
+        else:
+            group = None
+        code = frame[:, None, :] * num_sentences + expression[:, :, None]  # (B, N, T)
+        pair, place = torch.unique(code, return_inverse=True)
+        sentence = pair % num_sentences
+        hidden = conditioning.hidden(maps, pair // num_sentences, [p[sentence] for p in points])
+        shape = place.shape[:2]
+        means = [
+            F.embedding_bag(place.flatten(0, 1), h.flatten(1), mode="mean").view(*shape, *h.shape[1:]) for h in hidden
+        ]
+        tokens = conditioning.tokens(means)
+        return tokens if group is None or len(frame) == 1 else [t[group] for t in tokens]
+
+    def forward(self, batch: WindowBatch) -> Prediction:
+        """Score every window of a batch against its sentences."""
+        maps = FrameMaps.from_maps(self.encode_frames(batch.images) if batch.maps is None else batch.maps)
+        if batch.tokens is None:
+            tokens, mask = self.encode_expressions(batch.ids, batch.mask)
+        else:
+            length = int(batch.mask.sum(1).max())
+            tokens, mask = batch.tokens[:, :length], batch.mask[:, :length]
+        points = self.reference_points(tokens, mask)
+        reference = None if points is None else self.reference_tokens(maps, batch.frame, points, batch.expression)
+        memory = self.decoder.text_memory(tokens, mask, self.text_position[: tokens.shape[1]])
+        logits = self.decoder(
+            batch.boxes,
+            self.trajectory_tokens(maps, batch.frame, batch.boxes),
+            memory.select(batch.expression),
+            reference,
+        )
+        if points is not None:
+            index = slice(None) if batch.expression is None else batch.expression
+            points = [p[index] if batch.expression is not None else p[None] for p in points]
+        return Prediction(logits, points)
