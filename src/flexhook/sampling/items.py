@@ -1,0 +1,233 @@
+"""Training and validation items: windows of one video with the expressions they are judged by."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from flexhook.errors import InputError
+from flexhook.sampling.expressions import ExpressionSampler
+from flexhook.sampling.perturbations import Masking
+from flexhook.sampling.windows import span_of, window_starts
+from flexhook.structures import Video
+
+
+@dataclass
+class Item:
+    """B windows of one video.
+
+    Attributes:
+        video: Index of the video.
+        frame: (B, T) int64 frame indices.
+        box: (B, T, 4) float64 fractions of the frame.
+        expression: (B, N) int64 indices into the video's expressions; None for all of them.
+        label: (B, N) int64, 1 or 0.
+        key: What random streams of this item are derived from: (seed, epoch, index).
+    """
+
+    video: int
+    frame: np.ndarray
+    box: np.ndarray
+    expression: np.ndarray | None
+    label: np.ndarray
+    key: tuple[int, int, int]
+
+
+def stream(key: tuple[int, int, int], purpose: int) -> np.random.Generator:
+    """The random generator of an item (seed, epoch, index) for one purpose, whoever asks and in whatever order."""
+    return np.random.default_rng([*key, purpose])
+
+
+def usable_tracks(video: Video, num_frames: int, drop_unreferred: bool) -> list[np.ndarray]:
+    """Rows of each true track, in the order of time, of those with at least T observations.
+
+    Args:
+        video: The video.
+        num_frames: T.
+        drop_unreferred: Leave out the observations that no expression refers to, before counting.
+    """
+    referred = np.asarray(video.labels.sum(axis=1)).reshape(-1) > 0
+    tracks = (rows[referred[rows]] if drop_unreferred else rows for rows in video.truth.tracks().values())
+    return [rows for rows in tracks if len(rows) >= num_frames]
+
+
+def _positives(video: Video, row: int) -> np.ndarray:
+    return video.labels.indices[video.labels.indptr[row] : video.labels.indptr[row + 1]]
+
+
+class WindowItems:
+    """The published training items: one window each, drawn from the true tracks.
+
+    Args:
+        videos: Training videos; those without expressions contribute nothing.
+        num_frames: T.
+        stride: Distance of the spans' starts, in observations.
+        masking: Which observations of a span are kept.
+        sampler: Draws each window's expressions.
+        jitter: Moves the boxes.
+        drop_unreferred: Leave out observations that no expression refers to.
+        seed: Seed of all draws.
+    """
+
+    def __init__(
+        self,
+        videos: Sequence[Video],
+        num_frames: int,
+        stride: int,
+        masking: Masking,
+        sampler: ExpressionSampler,
+        jitter,
+        drop_unreferred: bool,
+        seed: int,
+    ) -> None:
+        self.videos, self.num_frames, self.masking = videos, num_frames, masking
+        self.sampler, self.jitter, self.seed = sampler, jitter, seed
+        self.span = masking.span(num_frames)
+        self.index = [
+            (v, rows, int(start))
+            for v, video in enumerate(videos)
+            if video.expressions
+            for rows in usable_tracks(video, num_frames, drop_unreferred)
+            for start in window_starts(len(rows), num_frames, stride)
+        ]
+        require_items(self.index, videos, num_frames)
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def __getitem__(self, at: tuple[int, int]) -> Item:
+        """The item of (epoch, index)."""
+        epoch, index = at
+        v, track, start = self.index[index]
+        video, key = self.videos[v], (self.seed, epoch, index)
+        rng = stream(key, 0)
+        span = span_of(start, self.span, len(track))
+        rows = track[span[self.masking.draw(len(span), self.num_frames, rng)]]
+        box = self.jitter(video.normalised(video.truth.box[rows]), rng)
+        expression, label = self.sampler.draw(_positives(video, rows[-1]), len(video.expressions), rng)
+        return Item(v, video.truth.frame[rows][None], box[None], expression[None], label[None], key)
+
+
+class ClipItems:
+    """Items that share frames: all trajectories alive at a clip's last frame.
+
+    Masking is drawn once per clip. A window takes its track's observations at the clip's frames; a missing one is
+    replaced by the nearest earlier observation (at the start, by the first), with that observation's own frame.
+
+    Args:
+        videos: Training videos.
+        num_frames: T.
+        stride: Distance of the clips' last frames.
+        masking: Which frames of a span are kept.
+        sampler: Draws each window's expressions.
+        jitter: Moves the boxes.
+        drop_unreferred: Leave out observations that no expression refers to.
+        seed: Seed of all draws.
+        max_tracks: Trajectories per clip at most; where more are alive, that many are drawn.
+    """
+
+    def __init__(
+        self,
+        videos: Sequence[Video],
+        num_frames: int,
+        stride: int,
+        masking: Masking,
+        sampler: ExpressionSampler,
+        jitter,
+        drop_unreferred: bool,
+        seed: int,
+        max_tracks: int = 8,
+    ) -> None:
+        self.videos, self.num_frames, self.masking, self.max_tracks = videos, num_frames, masking, max_tracks
+        self.sampler, self.jitter, self.seed = sampler, jitter, seed
+        self.span = masking.span(num_frames)
+        self.tracks: list[list[np.ndarray]] = []
+        self.index: list[tuple[int, int, list[int]]] = []
+        for v, video in enumerate(videos):
+            tracks = usable_tracks(video, num_frames, drop_unreferred) if video.expressions else []
+            self.tracks.append(tracks)
+            alive: dict[int, list[int]] = {}
+            for k, rows in enumerate(tracks):
+                for frame in video.truth.frame[rows]:
+                    alive.setdefault(int(frame), []).append(k)
+            self.index += [(v, frame, alive[frame]) for frame in sorted(alive)[::stride]]
+        require_items(self.index, videos, num_frames)
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def __getitem__(self, at: tuple[int, int]) -> Item:
+        """The item of (epoch, index)."""
+        epoch, index = at
+        v, last, alive = self.index[index]
+        video, key = self.videos[v], (self.seed, epoch, index)
+        rng = stream(key, 0)
+        frames = last - self.span + 1 + self.masking.draw(self.span, self.num_frames, rng)
+        if len(alive) > self.max_tracks:
+            alive = sorted(rng.choice(alive, self.max_tracks, replace=False))
+        rows = np.stack([
+            track[np.maximum(np.searchsorted(video.truth.frame[track], frames, side="right") - 1, 0)]
+            for track in (self.tracks[v][k] for k in alive)
+        ])  # (B, T)
+        box = self.jitter(video.normalised(video.truth.box[rows]), rng)
+        drawn = [self.sampler.draw(_positives(video, row), len(video.expressions), rng) for row in rows[:, -1]]
+        expression, label = (np.stack(column) for column in zip(*drawn, strict=True))
+        return Item(v, video.truth.frame[rows], box, expression, label, key)
+
+
+class ValidationItems:
+    """T consecutive observations of true tracks against all expressions of their video; nothing is drawn.
+
+    An item holds up to ``group`` windows of one video, neighbours in time, so that they share frames.
+
+    Args:
+        videos: Validation videos.
+        num_frames: T.
+        stride: Distance of the windows' starts, in observations.
+        keep_every: Keep every n-th window.
+        group: Windows per item at most.
+    """
+
+    def __init__(self, videos: Sequence[Video], num_frames: int, stride: int, keep_every: int = 1, group: int = 16) -> None:
+        self.videos = videos
+        self.index: list[tuple[int, np.ndarray]] = []
+        count = 0
+        for v, video in enumerate(videos):
+            windows = []
+            for track in usable_tracks(video, num_frames, False) if video.expressions else []:
+                for start in window_starts(len(track), num_frames, stride):
+                    if count % keep_every == 0:
+                        windows.append(track[span_of(int(start), num_frames, len(track))])
+                    count += 1
+            windows.sort(key=lambda rows: (video.truth.frame[rows[-1]], video.truth.identity[rows[-1]]))
+            self.index += [(v, np.stack(windows[i : i + group])) for i in range(0, len(windows), group)]
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    @property
+    def num_windows(self) -> int:
+        """Windows over all items."""
+        return sum(len(rows) for _, rows in self.index)
+
+    def __getitem__(self, index: int) -> Item:
+        """The item at a place."""
+        v, rows = self.index[index]
+        video = self.videos[v]
+        label = video.labels[rows[:, -1]].toarray().astype(np.int64)
+        return Item(v, video.truth.frame[rows], video.normalised(video.truth.box[rows]), None, label, (0, 0, index))
+
+
+def require_items(index: Sequence, videos: Sequence[Video], num_frames: int) -> None:
+    """Refuse an empty training set, saying why it may be empty."""
+    if not len(index):
+        raise InputError(
+            f"no training window in videos {', '.join(v.name for v in videos) or '(none)'}",
+            expected=f"at least one true track of {num_frames} observations or more, in a video with expressions",
+            hint="Check data.root and the splits with `flexhook data check`",
+        )
+
+
+
