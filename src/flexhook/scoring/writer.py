@@ -1,0 +1,144 @@
+"""Scores that arrive in pieces: streamed to disk, resumable, whole only when the last row is there."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+
+from flexhook.errors import InputError
+from flexhook.scoring.store import assemble, check_finite, finished_job, job_digest, score_file
+from flexhook.structures import Expression, TrackSet
+from flexhook.structures.whole_files import whole_file
+
+
+class ScoreWriter:
+    """Writes the scores of one video piece by piece, in any order, without holding them in memory.
+
+    Until :meth:`finish` everything lies in a hidden folder beside the file to be; a writer made later for the same
+    job (same tracks, expressions and ``key``) goes on where that one stopped, however it was stopped. A finished file
+    of the same job counts as all rows written. What another job left behind is thrown away.
+
+    Args:
+        folder: The folder of scores.
+        video: Name of the video.
+        tracks: The observations, n rows.
+        expressions: The sentences, E of them.
+        key: Names what makes the scores (weights, precision, image size): with another key nothing is taken over.
+
+    Attributes:
+        finished: Whether the video's file is complete: nothing to write any more.
+
+    Raises:
+        InputError: The folder cannot be written to.
+    """
+
+    def __init__(
+        self, folder: str | Path, video: str, tracks: TrackSet, expressions: Sequence[Expression], *, key: str = ""
+    ) -> None:
+        self.folder, self.video, self.tracks = Path(folder), video, tracks
+        self.expressions, self.key = tuple(expressions), key
+        self.path = score_file(folder, video)
+        self._row = len(self.expressions) * 2 * 4  # bytes of one observation
+        self._job = job_digest(tracks, self.expressions, key)
+        self._partial = self.path.with_name(f".{self.path.stem}.partial")
+        self.finished = finished_job(self.path) == self._job
+        self._logits: IO[bytes] | None = None
+        self._written = np.ones(len(tracks), bool) if self.finished else self._open()
+
+    @property
+    def written(self) -> np.ndarray:
+        """(n,) bool: the rows that need not be computed any more."""
+        return self._written.copy()
+
+    def missing(self) -> list[tuple[int, int]]:
+        """The ranges [start, stop) of rows that are not written yet, in order."""
+        edges = np.flatnonzero(np.diff(np.concatenate([[True], self._written, [True]]).astype(np.int8)))
+        return [(int(start), int(stop)) for start, stop in edges.reshape(-1, 2)]
+
+    def write(self, start: int, logits: np.ndarray) -> None:
+        """Write the rows [start, start + k): logits (k, E, 2), (no, yes). Rows written before are replaced.
+
+        Raises:
+            InputError: A logit is not finite, or the disk is full.
+            ValueError: The rows or the shape do not fit, or the writer is finished or closed.
+        """
+        if self._logits is None:
+            raise ValueError(f"the writer of {self.path} is closed")
+        logits = np.ascontiguousarray(logits, "<f4")
+        stop = start + len(logits)
+        if not 0 <= start <= stop <= len(self._written) or logits.shape[1:] != (len(self.expressions), 2):
+            raise ValueError(f"logits of shape {logits.shape} for row {start} do not fit "
+                             f"{len(self._written)} observations x {len(self.expressions)} expressions x 2")
+        check_finite(logits, self.video)
+        try:
+            self._logits.seek(start * self._row)
+            self._logits.write(logits.tobytes())
+            self._logits.flush()
+            with open(self._partial / "rows", "r+b") as rows:  # only now: a row counts as written when its logits are
+                rows.seek(start)
+                rows.write(b"\1" * len(logits))
+        except OSError as error:
+            raise InputError(f"the scores cannot be written ({error.strerror})", file=self._partial,
+                             hint="Make room on the disk and run the command again: it goes on where it was") from None
+        self._written[start:stop] = True
+
+    def finish(self) -> Path:
+        """Assemble the ``.npz`` of the rows, give it its name and remove what was temporary.
+
+        Raises:
+            ValueError: Rows are missing.
+        """
+        if self.finished:
+            return self.path
+        if self._logits is None:
+            raise ValueError(f"the writer of {self.path} is closed")
+        if not self._written.all():
+            raise ValueError(f"rows {self.missing()} of {self.path} are missing")
+        source = self._logits
+
+        def write(stream: IO[bytes]) -> None:
+            shape = (len(self._written), len(self.expressions), 2)
+            np.lib.format.write_array_header_1_0(stream, {"descr": "<f4", "fortran_order": False, "shape": shape})
+            source.seek(0)
+            shutil.copyfileobj(source, stream, 1 << 20)
+
+        assemble(self.folder, self.video, self.tracks, self.expressions, self.key, write)
+        self.close()
+        self.finished = True
+        shutil.rmtree(self._partial, ignore_errors=True)
+        return self.path
+
+    def close(self) -> None:
+        """Let go of the temporary file; what was written stays for a later writer."""
+        if self._logits is not None:
+            self._logits.close()
+            self._logits = None
+
+    def __enter__(self) -> ScoreWriter:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def _open(self) -> np.ndarray:
+        n, job = len(self.tracks), self._partial / "job"
+        logits, rows = self._partial / "logits", self._partial / "rows"
+        try:
+            same = job.is_file() and job.read_text() == self._job and logits.stat().st_size == n * self._row
+            if not (same and rows.stat().st_size == n):
+                shutil.rmtree(self._partial, ignore_errors=True)
+                self._partial.mkdir(parents=True)
+                with open(logits, "wb") as stream:
+                    stream.truncate(n * self._row)
+                rows.write_bytes(bytes(n))
+                with whole_file(job) as temporary:  # last: the folder is of this job only when it is complete
+                    temporary.write_text(self._job)
+            self._logits = open(logits, "r+b")
+            return np.frombuffer(rows.read_bytes(), np.uint8) == 1
+        except OSError as error:
+            raise InputError(f"the scores cannot be written ({error.strerror})", file=self._partial,
+                             expected="a folder to write scores to", hint="Choose another output folder") from None
