@@ -1,0 +1,1 @@
+"""Visual and text encoders: what turns frames into feature maps and sentences into tokens."""

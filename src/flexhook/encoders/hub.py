@@ -1,0 +1,45 @@
+"""Reaching the Hugging Face hub without hanging where there is none."""
+
+from __future__ import annotations
+
+import functools
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from unittest import mock
+
+from huggingface_hub import constants
+
+PROBE_SECONDS = 5.0
+
+
+@functools.cache
+def reachable(endpoint: str = constants.ENDPOINT) -> bool:
+    """Whether anything answers at the hub's address within :data:`PROBE_SECONDS`; asked once per process."""
+    request = urllib.request.Request(endpoint, method="HEAD", headers={"User-Agent": "flexhook"})
+    try:
+        with urllib.request.urlopen(request, timeout=PROBE_SECONDS):
+            return True
+    except urllib.error.HTTPError:
+        return True
+    except (OSError, ValueError):
+        return False
+
+
+@contextmanager
+def hub() -> Iterator[None]:
+    """Within this context files come from the hub, or, where it does not answer, from the local cache alone.
+
+    The libraries' own retries take a minute per file; ``HF_HUB_OFFLINE=1`` skips even the probe.
+    """
+    if constants.HF_HUB_OFFLINE or reachable(constants.ENDPOINT):
+        yield
+    else:
+        with mock.patch.object(constants, "HF_HUB_OFFLINE", True):
+            yield
+
+
+def address(repository: str) -> str:
+    """The page from which a repository's files can be fetched by hand."""
+    return f"{constants.ENDPOINT}/{repository}"
