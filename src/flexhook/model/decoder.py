@@ -76,19 +76,31 @@ class PairwiseCorrespondenceDecoder(nn.Module):
         pairs = [block.keys_values(tokens, position) for block in self.blocks]
         return TextMemory([k for k, _ in pairs], [v for _, v in pairs], mask)
 
+    def trajectory_memory(self, trajectory: Sequence[Tensor]) -> list[SharedTokens]:
+        """Keys and values of trajectory tokens, per scale (B, h_s * w_s, D), shared by all expressions of a window."""
+        return [SharedTokens(*block.keys_values(t)) for block, t in zip(self.blocks, trajectory, strict=True)]
+
     def forward(
+        self, boxes: Tensor, trajectory: Sequence[Tensor], text: TextMemory, reference: Sequence[Tensor] | None
+    ) -> Tensor:
+        """Logits (B, S, N, 2) of every (window, expression) at every scale; arguments as :meth:`decode`, with
+        ``trajectory`` the trajectory tokens themselves, per scale (B, h_s * w_s, D).
+        """
+        return self.decode(boxes, self.trajectory_memory(trajectory), text, reference)
+
+    def decode(
         self,
         boxes: Tensor,
-        trajectory: Sequence[Tensor],
+        trajectory: Sequence[SharedTokens],
         text: TextMemory,
         reference: Sequence[Tensor] | None,
         last_only: bool = False,
     ) -> Tensor:
-        """Logits of every (window, expression) at every scale.
+        """Logits from what windows and sentences have prepared.
 
         Args:
             boxes: (B, T, 4) fractions of the frame, not clipped.
-            trajectory: Per scale (B, h_s * w_s, D) trajectory tokens.
+            trajectory: Per scale the windows' keys and values (:meth:`trajectory_memory`).
             text: Memory selected for these windows (:meth:`TextMemory.select`): keys (B or 1, N, L, heads, d).
             reference: Per scale (B or 1, N, M, D) reference tokens; None without conditioning.
             last_only: Compute the logits of the last scale only (scoring).
@@ -101,7 +113,7 @@ class PairwiseCorrespondenceDecoder(nn.Module):
             sets: list[OwnTokens | SharedTokens] = [OwnTokens(text.key[s], text.value[s], text.mask)]
             if reference is not None:
                 sets.append(OwnTokens(*block.keys_values(reference[s])))
-            sets.append(SharedTokens(*block.keys_values(trajectory[s])))
+            sets.append(trajectory[s])
             query = block(query, sets)
             if not last_only or s == len(self.blocks) - 1:
                 logits.append(self.heads[s](query))

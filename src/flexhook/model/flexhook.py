@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from flexhook.errors import ConfigError
+from flexhook.model.decoder import TextMemory
 from flexhook.model.hook import FrameMaps
 
 GRID_AT_STRIDE = {4: (16, 48), 8: (8, 24), 16: (4, 12), 32: (2, 6)}
@@ -73,6 +74,19 @@ class Prediction:
 
     logits: Tensor
     points: list[Tensor] | None = None
+
+
+@dataclass
+class SentenceState:
+    """Sentences as the scoring engine keeps them.
+
+    Attributes:
+        memory: Keys and values of their words for the decoder.
+        points: Per scale (U, M, 2) reference points; None without conditioning.
+    """
+
+    memory: TextMemory
+    points: list[Tensor] | None
 
 
 class FlexHook(nn.Module):
@@ -179,6 +193,50 @@ class FlexHook(nn.Module):
         ]
         tokens = conditioning.tokens(means)
         return tokens if group is None or len(frame) == 1 else [t[group] for t in tokens]
+
+    def prepare_sentences(self, ids: Tensor, mask: Tensor) -> SentenceState:
+        """Everything the model needs of sentences, for scoring many windows: (U, L) ids and mask."""
+        tokens, mask = self.encode_expressions(ids, mask)
+        memory = self.decoder.text_memory(tokens, mask, self.text_position[: tokens.shape[1]])
+        return SentenceState(memory, self.reference_points(tokens, mask))
+
+    def observe(self, maps: FrameMaps, frame: Tensor, boxes: Tensor) -> list[Tensor]:
+        """What is kept of observations, each sampled once: (P,), (P, 4) fractions -> per scale (P, h_s * w_s, C_s)."""
+        return self.hook.target(maps, frame, boxes)[0]
+
+    def look(self, maps: FrameMaps, frame: int, sentences: SentenceState) -> list[Tensor]:
+        """What is kept of a frame for sentences: per scale (U, M, C_s); empty without conditioning."""
+        if sentences.points is None:
+            return []
+        index = torch.full((len(sentences.points[0]),), frame, device=sentences.points[0].device)
+        return self.hook.conditioning.hidden(maps, index, sentences.points)
+
+    def judge(
+        self, boxes: Tensor, observed: list[Tensor], looked: list[Tensor], sentences: SentenceState, max_pairs: int
+    ) -> Tensor:
+        """Last-scale logits of windows that look at the same T frames against all sentences.
+
+        Args:
+            boxes: (B, T, 4) fractions.
+            observed: Per scale (B, T, h_s * w_s, C_s) from :meth:`observe`.
+            looked: Per scale (U, M, C_s), the mean over the window's frames of :meth:`look`; empty without conditioning.
+            sentences: The U sentences.
+            max_pairs: (window, expression) pairs decoded at a time.
+
+        Returns:
+            (B, U, 2) logits (no, yes).
+        """
+        points = [p.unflatten(0, boxes.shape[:2]) for p in self.hook.target.coordinates(boxes.flatten(0, 1))]
+        trajectory = self.decoder.trajectory_memory(self.temporal(observed, points))
+        reference = self.hook.conditioning.tokens(looked) if looked else None
+        count, step = len(sentences.memory.mask), max(max_pairs // len(boxes), 1)
+        parts = []
+        for start in range(0, count, step):
+            part = slice(start, start + step)
+            parts.append(self.decoder.decode(
+                boxes, trajectory, sentences.memory.select(part),
+                None if reference is None else [r[None, part] for r in reference], last_only=True)[:, 0])
+        return torch.cat(parts, dim=1)
 
     def forward(self, batch: WindowBatch) -> Prediction:
         """Score every window of a batch against its sentences."""

@@ -84,7 +84,7 @@ class WindowItems:
     ) -> None:
         self.videos, self.num_frames, self.masking = videos, num_frames, masking
         self.sampler, self.jitter, self.seed = sampler, jitter, seed
-        self.span = masking.span(num_frames)
+        self.span = masking.length(num_frames)
         self.index = [
             (v, rows, int(start))
             for v, video in enumerate(videos)
@@ -142,7 +142,7 @@ class ClipItems:
     ) -> None:
         self.videos, self.num_frames, self.masking, self.max_tracks = videos, num_frames, masking, max_tracks
         self.sampler, self.jitter, self.seed = sampler, jitter, seed
-        self.span = masking.span(num_frames)
+        self.span = masking.length(num_frames)
         self.tracks: list[list[np.ndarray]] = []
         self.index: list[tuple[int, int, list[int]]] = []
         for v, video in enumerate(videos):
@@ -228,6 +228,3 @@ def require_items(index: Sequence, videos: Sequence[Video], num_frames: int) -> 
             expected=f"at least one true track of {num_frames} observations or more, in a video with expressions",
             hint="Check data.root and the splits with `flexhook data check`",
         )
-
-
-

@@ -15,8 +15,8 @@ from flexhook.errors import ConfigError
 class Masking(Protocol):
     """Chooses which of a span's observations a window keeps."""
 
-    def span(self, num_frames: int) -> int:
-        """Consecutive observations a window is drawn from, for windows of T frames."""
+    def length(self, num_frames: int) -> int:
+        """Consecutive observations a window of T frames is drawn from."""
         ...
 
     def draw(self, length: int, num_frames: int, rng: np.random.Generator) -> np.ndarray:
@@ -27,7 +27,7 @@ class Masking(Protocol):
 class NoMasking:
     """T consecutive observations, all kept."""
 
-    def span(self, num_frames: int) -> int:
+    def length(self, num_frames: int) -> int:
         """T."""
         return num_frames
 
@@ -40,21 +40,21 @@ class SegmentMasking:
     """Keeps the first and the last observation of a span and T-2 drawn in between (T = 1 keeps the last).
 
     Args:
-        length: Consecutive observations of a span. A larger one simulates longer gaps; T masks nothing.
+        span: Consecutive observations. A larger one simulates longer gaps; T masks nothing.
 
     Raises:
-        ConfigError: ``length`` is not positive, or (when a window is drawn) under T.
+        ConfigError: ``span`` is not positive, or (when a window is drawn) under T.
     """
 
-    def __init__(self, length: int = 8) -> None:
-        if length < 1:
-            raise ConfigError(f"perturbation.masking.length is {length}", expected="a positive number")
-        self.length = length
+    def __init__(self, span: int = 8) -> None:
+        if span < 1:
+            raise ConfigError(f"perturbation.masking.span is {span}", expected="a positive number")
+        self.span = span
 
-    def span(self, num_frames: int) -> int:
-        """The configured length."""
-        if self.length < num_frames:
-            raise ConfigError(f"perturbation.masking.length is {self.length} with windows of {num_frames} frames",
+    def length(self, num_frames: int) -> int:
+        """The configured span."""
+        if self.span < num_frames:
+            raise ConfigError(f"perturbation.masking.span is {self.span} with windows of {num_frames} frames",
                               expected=f"at least {num_frames}", hint="Raise it or use perturbation=no_masking")
         return self.length
 

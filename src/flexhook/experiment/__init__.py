@@ -1,0 +1,1 @@
+"""Experiments: LightningModule, LightningDataModule, callbacks, ranks, run folders."""

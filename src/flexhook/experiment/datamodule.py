@@ -1,0 +1,131 @@
+"""The LightningDataModule: datasets to batches of windows, with tracking noise on the training side."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import lightning as L
+import torch
+from torch.utils.data import DataLoader
+
+from flexhook.errors import InputError
+from flexhook.experiment.batches import Collator, FrameLoader, Sentences
+from flexhook.experiment.features import FeatureCache, weights_fingerprint
+from flexhook.experiment.sampler import EpochBatchSampler
+from flexhook.sampling.items import ValidationItems
+from flexhook.structures import Video
+
+
+class ReferringDataModule(L.LightningDataModule):
+    """Windows of training and validation videos.
+
+    Args:
+        train: Training videos.
+        val: Validation videos; may be empty.
+        items: Makes the training items from ``videos`` and ``seed``: a partial of
+            :class:`~flexhook.sampling.items.WindowItems` or :class:`~flexhook.sampling.items.ClipItems`.
+        val_items: Makes the validation items from ``videos``: a partial of
+            :class:`~flexhook.sampling.items.ValidationItems`.
+        swap: Identity swap between the windows of a training batch.
+        tokenize: The text encoder's tokeniser.
+        image_size: (height, width) the model sees.
+        batch_size: Training items per step and process.
+        num_workers: Loading processes; results do not depend on it.
+        seed: Seed of order and noise.
+        keep_images: Keep resized images in each worker's memory.
+        features: A feature cache to use in place of pictures and token ids.
+    """
+
+    def __init__(
+        self,
+        train: Sequence[Video],
+        val: Sequence[Video],
+        items: Callable,
+        val_items: Callable[..., ValidationItems],
+        swap: Callable,
+        tokenize: Callable,
+        image_size: tuple[int, int],
+        batch_size: int,
+        num_workers: int = 0,
+        seed: int = 0,
+        keep_images: bool = False,
+        features: FeatureCache | None = None,
+    ) -> None:
+        super().__init__()
+        self.train_videos, self.val_videos = list(train), list(val)
+        self.train_items = items(videos=self.train_videos, seed=seed)
+        self.val_items = val_items(videos=self.val_videos)
+        self.swap, self.image_size, self.keep_images = swap, tuple(image_size), keep_images
+        self.batch_size, self.num_workers, self.seed, self.features = batch_size, num_workers, seed, features
+        self.sentences = {
+            "train": Sentences.of(self.train_videos, tokenize), "val": Sentences.of(self.val_videos, tokenize)
+        }
+
+    def fill_features(self, model: torch.nn.Module, folder: str | Path, visual: bool, text: bool) -> None:
+        """Compute (or open) what frozen encoders give for all frames and sentences of this module.
+
+        Args:
+            model: The referring model; its encoders must be in evaluation mode.
+            folder: The cache's folder.
+            visual: The visual encoder is frozen: cache its maps.
+            text: The text encoder is frozen: cache its tokens.
+        """
+        self.features = FeatureCache(folder, visual, text)
+        device = next(model.parameters()).device
+        if visual:
+            key = f"{weights_fingerprint(model.visual)}{self.image_size}{model.visual.mean}{model.visual.std}"
+            for video in self.train_videos + self.val_videos:
+                loader = FrameLoader([video], self.image_size)
+                with torch.no_grad():
+                    self.features.fill_maps(video, key, lambda k, loader=loader: loader.load(0, k),
+                                            lambda images: model.encode_frames(images.to(device)))
+        if text:
+            every = list(dict.fromkeys(self.sentences["train"].texts + self.sentences["val"].texts))
+            ids, mask = (
+                torch.cat([getattr(self.sentences[s], name) for s in ("train", "val")]) for name in ("ids", "mask")
+            )
+            texts = self.sentences["train"].texts + self.sentences["val"].texts
+            first = [texts.index(t) for t in every]
+            with torch.no_grad():
+                self.features.fill_text(every, weights_fingerprint(model.text), ids[first], mask[first],
+                                        lambda i, m: model.text(i.to(device), m.to(device)))
+
+    def train_dataloader(self) -> DataLoader:
+        """Batches of the current epoch."""
+        rank, world_size = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+        sampler = EpochBatchSampler(len(self.train_items), self.batch_size, self.seed, rank, world_size)
+        if self.trainer:
+            sampler.set_epoch(self.trainer.current_epoch)
+        frames = FrameLoader(self.train_videos, self.image_size, self.keep_images)
+        return self._loader(self.train_items, Collator(frames, self.sentences["train"], self.swap, self.features),
+                            batch_sampler=sampler)
+
+    def val_dataloader(self) -> DataLoader | list:
+        """Every validation item once, over all processes together."""
+        if not len(self.val_items):
+            return []
+        rank, world_size = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+        frames = FrameLoader(self.val_videos, self.image_size, self.keep_images)
+        mine = [[k] for k in range(rank, len(self.val_items), world_size)]
+        return self._loader(self.val_items, Collator(frames, self.sentences["val"], None, self.features),
+                            batch_sampler=mine)
+
+    def _loader(self, items, collator: Collator, batch_sampler) -> DataLoader:
+        return DataLoader(
+            items,
+            batch_sampler=batch_sampler,
+            collate_fn=collator,
+            num_workers=self.num_workers,
+            persistent_workers=self.num_workers > 0,
+            pin_memory=torch.cuda.is_available(),
+            multiprocessing_context="spawn" if self.num_workers and torch.cuda.is_available() else None,
+        )
+
+
+def require_videos(videos: Sequence[Video], split: str) -> Sequence[Video]:
+    """Refuse a split without videos."""
+    if not videos:
+        raise InputError(f"the split '{split}' has no videos", expected="at least one video name",
+                         hint=f"Set data.reader.splits.{split}")
+    return videos

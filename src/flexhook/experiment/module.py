@@ -1,0 +1,137 @@
+"""The LightningModule: losses, optimiser, freezing, validation precision, recall and F1."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import lightning as L
+import torch
+from torch import Tensor, nn
+
+from flexhook.errors import ConfigError
+from flexhook.model.flexhook import Prediction, WindowBatch
+
+
+def parameter_groups(module: nn.Module, weight_decay: float) -> list[dict]:
+    """Parameters with and without weight decay.
+
+    Without: 1-D parameters and biases, position embeddings and rotary frequencies (what their names say).
+    """
+    decayed, plain = [], []
+    for name, parameter in module.named_parameters():
+        if parameter.requires_grad:
+            bare = parameter.ndim <= 1 or name.endswith(".bias") or any(
+                word in name for word in ("position", "pos_embed", "rope_freqs", "class_embedding", "cls_token"))
+            (plain if bare else decayed).append(parameter)
+    return [{"params": decayed, "weight_decay": weight_decay}, {"params": plain, "weight_decay": 0.0}]
+
+
+class ReferringModule(L.LightningModule):
+    """Trains a referring model.
+
+    Args:
+        model: A model that maps a :class:`~flexhook.model.flexhook.WindowBatch` to a
+            :class:`~flexhook.model.flexhook.Prediction`, with ``visual`` and ``text`` encoders.
+        loss: (logits, labels) -> scalar.
+        regulariser: Reference points -> scalar; None for none.
+        optimizer: Makes the optimiser from parameter groups.
+        weight_decay: For the parameters that are decayed.
+        milestones: Epochs at which the learning rate is multiplied by ``factor``.
+        factor: That factor.
+        freeze: Which encoders are frozen: ``visual``, ``text``.
+        freeze_mode: ``eval`` puts frozen parts in evaluation mode; ``train`` only stops their gradients (as published).
+        seed: Seed of dropout and stochastic depth, per epoch and process.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        loss: nn.Module,
+        regulariser: nn.Module | None,
+        optimizer: Callable,
+        weight_decay: float = 1e-4,
+        milestones: tuple[int, ...] = (12, 18),
+        factor: float = 0.5,
+        freeze: tuple[str, ...] = (),
+        freeze_mode: str = "eval",
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        unknown = set(freeze) - {"visual", "text"}
+        if unknown:
+            raise ConfigError(f"freeze names {sorted(unknown)}", expected="a list of visual and text")
+        if freeze_mode not in ("eval", "train"):
+            raise ConfigError(f"freeze_mode is '{freeze_mode}'", expected="eval or train")
+        self.model, self.loss, self.regulariser = model, loss, regulariser
+        self.make_optimizer, self.weight_decay = optimizer, weight_decay
+        self.milestones, self.factor, self.seed = list(milestones), factor, seed
+        self.frozen, self.freeze_mode = tuple(freeze), freeze_mode
+        for name in self.frozen:
+            getattr(model, name).requires_grad_(False)
+        self._counts: Tensor | None = None
+
+    def train(self, mode: bool = True) -> ReferringModule:
+        """As usual, but frozen encoders stay in evaluation mode."""
+        super().train(mode)
+        if mode and self.freeze_mode == "eval":
+            for name in self.frozen:
+                getattr(self.model, name).eval()
+        return self
+
+    def forward(self, batch: WindowBatch) -> Prediction:
+        """The model's prediction."""
+        return self.model(batch)
+
+    def objective(self, prediction: Prediction, batch: WindowBatch) -> dict[str, Tensor]:
+        """The loss and its two terms: ``loss``, ``match``, ``regulariser``."""
+        match = self.loss(prediction.logits, batch.labels)
+        terms = {"loss": match, "match": match}
+        if self.regulariser is not None and prediction.points is not None:
+            terms["regulariser"] = self.regulariser(prediction.points)
+            terms["loss"] = match + terms["regulariser"]
+        return terms
+
+    def on_train_epoch_start(self) -> None:
+        """Dropout's stream starts anew from seed, epoch and process, so that a resumed run repeats it."""
+        torch.manual_seed(hash((self.seed, self.current_epoch, self.global_rank)) & 0x7FFFFFFF)
+
+    def training_step(self, batch: WindowBatch, index: int) -> Tensor:
+        """One step; logs ``train/loss`` and its terms."""
+        terms = self.objective(self(batch), batch)
+        rate = self.optimizers().param_groups[0]["lr"]  # type: ignore[union-attr]
+        self.log_dict({f"train/{k}": v.detach() for k, v in terms.items()} | {"lr": rate},
+                      batch_size=len(batch.frame), prog_bar=False)
+        return terms["loss"]
+
+    def on_validation_epoch_start(self) -> None:
+        """Start counting."""
+        self._counts = torch.zeros(5, dtype=torch.float64, device=self.device)
+
+    def validation_step(self, batch: WindowBatch, index: int) -> None:
+        """Count true and false positives and negatives of the last scale, over all pairs together."""
+        prediction = self(batch)
+        yes = prediction.logits[:, -1, :, 1] > prediction.logits[:, -1, :, 0]
+        true, judged = batch.labels == 1, batch.labels >= 0
+        loss = self.loss(prediction.logits, batch.labels).double() * judged.sum()
+        counts = [(yes & true).sum(), (yes & ~true & judged).sum(), (~yes & true).sum(), judged.sum()]
+        assert self._counts is not None
+        self._counts += torch.stack([loss, *(c.double() for c in counts)])
+
+    def on_validation_epoch_end(self) -> None:
+        """Log ``val/loss``, ``val/precision``, ``val/recall`` and ``val/F1`` (0 to 100), the same for any number of processes."""
+        assert self._counts is not None
+        total = self.all_gather(self._counts).reshape(-1, 5).sum(0)
+        loss, tp, fp, fn, judged = total.tolist()
+        values = {
+            "val/loss": loss / max(judged, 1),
+            "val/precision": 100 * tp / max(tp + fp, 1),
+            "val/recall": 100 * tp / max(tp + fn, 1),
+            "val/F1": 100 * 2 * tp / max(2 * tp + fp + fn, 1),
+        }
+        self.log_dict(values, rank_zero_only=False, sync_dist=False)
+
+    def configure_optimizers(self) -> dict:
+        """AdamW (by config) with a multistep schedule per epoch."""
+        optimizer = self.make_optimizer(parameter_groups(self.model, self.weight_decay))
+        scheduler = torch.optim.lr_scheduler.MultiStepLR(optimizer, self.milestones, self.factor)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "epoch"}}

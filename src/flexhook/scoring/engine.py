@@ -1,0 +1,257 @@
+"""Scores whole videos: every frame and every sentence through its encoder once."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from flexhook.errors import ConfigError
+from flexhook.model.hook import FrameMaps
+from flexhook.scoring.plan import ScoringPlan
+from flexhook.scoring.writer import ScoreWriter
+from flexhook.structures import Expression, TrackSet, Video
+from flexhook.structures.images import check_shape, resize
+
+PRECISIONS = {"float32": None, "bf16": torch.bfloat16}
+
+
+@dataclass
+class ScoringReport:
+    """What scoring one video took.
+
+    Attributes:
+        video: Its name.
+        windows: Windows judged.
+        expressions: Expressions each was judged by.
+        frames: Frames encoded for the first time.
+        frames_again: Frames encoded again because the memory budget had let them go.
+        sentences: Unique sentences encoded.
+        seconds: Wall time.
+        parts: Wall time by part: wait (for decoding), encode, sample, judge, write.
+    """
+
+    video: str
+    windows: int = 0
+    expressions: int = 0
+    frames: int = 0
+    frames_again: int = 0
+    sentences: int = 0
+    seconds: float = 0.0
+    parts: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass
+class _Kept:
+    """What a frame contributes to the windows that look at it."""
+
+    place: dict[int, int]  # row -> index in ``observed``
+    observed: list[Tensor]  # per scale (P, K, C)
+    looked: list[Tensor]  # per scale (U, M, C)
+
+    @property
+    def nbytes(self) -> int:
+        return sum(t.numel() * t.element_size() for t in self.observed + self.looked)
+
+
+class ScoringEngine:
+    """Scores all (observation, expression) pairs of a video in one pass over its frames.
+
+    What a frame contributes is kept until the last window that needs it. Where that exceeds ``memory_budget``, the frame
+    needed last is let go and encoded again later; the report counts such frames.
+
+    Args:
+        model: A trained model with the scoring methods of :class:`~flexhook.model.flexhook.FlexHook`.
+        tokenize: The text encoder's tokeniser.
+        image_size: (height, width) the model sees.
+        device: Where to compute.
+        precision: ``float32`` or ``bf16`` (autocast).
+        frame_batch: Frames encoded at a time. A larger number fills a GPU better and keeps more frames in memory.
+        max_pairs: (window, expression) pairs decoded at a time. A larger number needs more memory.
+        memory_budget: Bytes that kept contributions may take, beyond those of the windows being judged.
+        num_workers: Threads that decode frames ahead of the model.
+    """
+
+    def __init__(
+        self,
+        model,
+        tokenize,
+        image_size: tuple[int, int],
+        device: str | torch.device = "cpu",
+        precision: str = "float32",
+        frame_batch: int = 1,
+        max_pairs: int = 4096,
+        memory_budget: float = 2e9,
+        num_workers: int = 2,
+    ) -> None:
+        if precision not in PRECISIONS:
+            raise ConfigError(f"scoring.precision is '{precision}'", expected=" or ".join(PRECISIONS))
+        self.model, self.tokenize, self.image_size = model.eval().to(device), tokenize, tuple(image_size)
+        self.device, self.dtype = torch.device(device), PRECISIONS[precision]
+        self.frame_batch, self.max_pairs, self.memory_budget = frame_batch, max_pairs, memory_budget
+        self.num_workers = num_workers
+
+    def _autocast(self):
+        if self.dtype is None:
+            return contextlib.nullcontext()
+        return torch.autocast(self.device.type, dtype=self.dtype)
+
+    @torch.inference_mode()
+    def score(
+        self, video: Video, tracks: TrackSet, expressions: Sequence[Expression], writer: ScoreWriter
+    ) -> ScoringReport:
+        """Score what the writer does not have yet and finish its file.
+
+        Args:
+            video: The video; its truth and labels are not looked at.
+            tracks: The trajectories to judge, of any length and with gaps.
+            expressions: The sentences.
+            writer: Takes the logits.
+
+        Returns:
+            What it took.
+        """
+        begin = time.perf_counter()
+        report = ScoringReport(video.name, expressions=len(expressions))
+        plan = ScoringPlan.of(tracks, self.model.num_frames, ~writer.written)
+        if plan.ends and expressions:
+            run = _Run(self, video, tracks, expressions, plan, report)
+            for rows, logits in run:
+                with run.timed("write"):
+                    for part in np.split(np.arange(len(rows)), np.flatnonzero(np.diff(rows) != 1) + 1):
+                        writer.write(int(rows[part[0]]), logits[part])
+        elif plan.ends:
+            for rows in plan.ending:
+                writer.write(int(rows[0]), np.zeros((rows[-1] - rows[0] + 1, 0, 2), np.float32))
+        writer.finish()
+        report.seconds = time.perf_counter() - begin
+        return report
+
+
+class _Run:
+    """One pass over one video."""
+
+    def __init__(self, engine: ScoringEngine, video: Video, tracks: TrackSet, expressions, plan: ScoringPlan, report):
+        self.engine, self.model, self.video, self.tracks = engine, engine.model, video, tracks
+        self.plan, self.report = plan, report
+        texts = list(dict.fromkeys(e.sentence for e in expressions))
+        self.column = [texts.index(e.sentence) for e in expressions] if len(texts) < len(expressions) else None
+        with self.timed("text"), engine._autocast():
+            ids, mask = engine.tokenize(texts)
+            self.sentences = self.model.prepare_sentences(ids.to(engine.device), mask.to(engine.device))
+        report.sentences = len(texts)
+        self.boxes = torch.from_numpy(video.normalised(tracks.box)).float().to(engine.device)
+        self.kept: dict[int, _Kept] = {}
+        self.order = sorted(plan.uses, key=lambda f: (plan.uses[f][0], f))  # by first need
+        self.ahead, self.seen = 0, set[int]()
+        self.pending: dict[int, Future] = {}
+
+    @contextlib.contextmanager
+    def timed(self, part: str) -> Iterator[None]:
+        start = time.perf_counter()
+        yield
+        self.report.parts[part] = self.report.parts.get(part, 0.0) + time.perf_counter() - start
+
+    def _decode(self, frame: int) -> np.ndarray:
+        image = self.video.frames.read(frame)
+        check_shape(image.shape, self.video.size, self.video.frames.name(frame))
+        return resize(image, self.engine.image_size)
+
+    def __iter__(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        with ThreadPoolExecutor(max(self.engine.num_workers, 1)) as self.pool:
+            try:
+                for end, rows in zip(self.plan.ends, self.plan.ending, strict=True):
+                    frames = np.unique(self.plan.frames[rows]).tolist()
+                    self._fetch(frames)
+                    with self.timed("judge"):
+                        logits = self._judge(rows)
+                    self.report.windows += len(rows)
+                    yield rows, logits
+                    self._release(end)
+            finally:
+                for future in self.pending.values():
+                    future.cancel()
+
+    def _fetch(self, frames: list[int]) -> None:
+        """Make the contributions of these frames present, encoding some frames ahead along with them."""
+        missing = [f for f in frames if f not in self.kept]
+        while missing:
+            chunk, missing = missing[: self.engine.frame_batch], missing[self.engine.frame_batch :]
+            while self.ahead < len(self.order) and self.order[self.ahead] in self.seen.union(chunk):
+                self.ahead += 1
+            for frame in self.order[self.ahead :][: self.engine.frame_batch - len(chunk)]:
+                if frame not in self.seen and frame not in chunk and frame not in missing:
+                    chunk.append(frame)
+            for frame in [*chunk, *self.order[self.ahead :][: 2 * self.engine.frame_batch + self.engine.num_workers]]:
+                if frame not in self.pending and (frame in chunk or frame not in self.seen):
+                    self.pending[frame] = self.pool.submit(self._decode, frame)
+            with self.timed("wait"):
+                images = np.stack([self.pending.pop(f).result() for f in chunk])
+            self._encode(chunk, torch.from_numpy(images).permute(0, 3, 1, 2).to(self.engine.device))
+
+    def _encode(self, frames: list[int], images: Tensor) -> None:
+        with self.engine._autocast():
+            with self.timed("encode"):
+                maps = FrameMaps.from_maps(self.model.encode_frames(images))
+            with self.timed("sample"):
+                for k, frame in enumerate(frames):
+                    rows = self.plan.needed_rows[frame]
+                    index = torch.full((len(rows),), k, device=self.engine.device)
+                    self.kept[frame] = _Kept(
+                        {int(r): i for i, r in enumerate(rows)},
+                        self.model.observe(maps, index, self.boxes[torch.from_numpy(rows).to(self.boxes.device)]),
+                        self.model.look(maps, k, self.sentences),
+                    )
+        again = sum(f in self.seen for f in frames)
+        self.report.frames += len(frames) - again
+        self.report.frames_again += again
+        self.seen.update(frames)
+
+    def _judge(self, rows: np.ndarray) -> np.ndarray:
+        """(k, E, 2) float32 logits of the windows ending at these rows; windows with the same frames go together."""
+        out: np.ndarray | None = None
+        groups, member = np.unique(self.plan.frames[rows], axis=0, return_inverse=True)
+        for g, frames in enumerate(groups.tolist()):
+            at = np.flatnonzero(member.reshape(-1) == g)
+            windows = self.plan.rows[rows[at]]  # (B, T)
+            kept = [self.kept[f] for f in frames]
+            with self.engine._autocast():
+                observed = [
+                    torch.stack([k.observed[s][[k.place[int(r)] for r in windows[:, t]]] for t, k in enumerate(kept)], 1)
+                    for s in range(len(kept[0].observed))
+                ]
+                looked = [
+                    torch.stack([k.looked[s] for k in kept]).mean(0) for s in range(len(kept[0].looked))
+                ]
+                boxes = self.boxes[torch.from_numpy(windows).to(self.boxes.device)]
+                logits = self.model.judge(boxes, observed, looked, self.sentences, self.engine.max_pairs)
+            if self.column is not None:
+                logits = logits[:, self.column]
+            if out is None:
+                out = np.empty((len(rows), *logits.shape[1:]), np.float32)
+            out[at] = logits.float().cpu().numpy()
+        assert out is not None
+        return out
+
+    def _release(self, end: int) -> None:
+        """Let go of frames no later window needs and, over the budget, of those needed last."""
+        next_use = {}
+        for frame in list(self.kept):
+            uses = self.plan.uses[frame]
+            later = bisect_right(uses, end)
+            if later == len(uses):
+                del self.kept[frame]
+            else:
+                next_use[frame] = uses[later]
+        total = sum(k.nbytes for k in self.kept.values())
+        for frame in sorted(next_use, key=next_use.__getitem__, reverse=True):
+            if total <= self.engine.memory_budget:
+                break
+            total -= self.kept.pop(frame).nbytes
