@@ -1,0 +1,181 @@
+"""What readers of datasets in folders have in common: splits, frame sizes and images, all from the configuration."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from flexhook.datasets.assembly import assemble
+from flexhook.datasets.expression_files import Annotation
+from flexhook.datasets.naming import FramePattern
+from flexhook.datasets.problems import Report, strict
+from flexhook.datasets.reader import plain_splits
+from flexhook.errors import ConfigError, InputError
+from flexhook.structures import ImageFiles, TrackSet, Video
+
+log = logging.getLogger(__name__)
+
+
+class FolderDataset:
+    """A dataset in folders; a reader of one adds where truth and expressions come from.
+
+    Args:
+        root: Folder of the dataset.
+        splits: Names of the videos of each split.
+        sizes: (height, width) of the original frame by video name; ``default`` is that of all others.
+        images: Pattern of the image files under ``root`` (:class:`flexhook.datasets.naming.FramePattern`), or None for
+            a dataset without images, whose videos end with their last label.
+        image_first_frame: Number of the first frame in the images' names.
+        on_missing_referent: An expression that names an identity which no label has in that frame is an ``"error"``, or
+            that referent is left out with one warning per video (``"drop"``).
+        on_missing_video: A video of a split of which nothing is on disk is left out with a warning (``"warn"``) or an
+            ``"error"``.
+
+    Raises:
+        InputError: ``root`` does not exist.
+        ConfigError: An argument is unknown or malformed.
+    """
+
+    def __init__(
+        self,
+        root: str | Path,
+        splits: Mapping[str, Sequence[str]],
+        sizes: Mapping[str, Sequence[int]],
+        images: str | None,
+        image_first_frame: int = 0,
+        on_missing_referent: str = "error",
+        on_missing_video: str = "warn",
+    ) -> None:
+        self.root = Path(root)
+        if not self.root.is_dir():
+            problem = "the dataset's folder does not exist"
+            raise InputError(problem, file=self.root, expected="a folder", hint="Set data.root=FOLDER")
+        self.splits = plain_splits(splits)
+        self.sizes = _plain_sizes(sizes)
+        self.images = None if images is None else FramePattern(images, image_first_frame)
+        self.on_missing_referent = one_of("on_missing_referent", on_missing_referent, ("error", "drop"))
+        self.on_missing_video = one_of("on_missing_video", on_missing_video, ("warn", "error"))
+
+    def truth(self, name: str, report: Report = strict) -> TrackSet:
+        """The true trajectories of a video."""
+        raise NotImplementedError
+
+    def annotations(self, name: str, report: Report = strict) -> list[Annotation]:
+        """The expressions of a video with their referents."""
+        raise NotImplementedError
+
+    def files(self, name: str) -> list[Path]:
+        """Everything on disk that :meth:`read` depends on: files, and folders whose listing counts."""
+        raise NotImplementedError
+
+    def exists(self, name: str) -> bool:
+        """Whether anything of the video is on disk."""
+        return self.images is not None and self.images.folder(self.root, name).is_dir()
+
+    def video_names(self, split: str | None = None) -> list[str]:
+        """Videos of a split that are on disk, in the order of the configuration; without a split, of all splits.
+
+        Raises:
+            ConfigError: The split is not configured.
+            InputError: None of its videos is on disk, or one is not and ``on_missing_video`` is ``"error"``.
+        """
+        if split is not None and split not in self.splits:
+            expected = f"one of {', '.join(self.splits)}"
+            raise ConfigError(
+                f"the split '{split}' is not configured", expected=expected, hint="Set data.reader.splits"
+            )
+        wanted = list(dict.fromkeys(n for s, names in self.splits.items() if split in (None, s) for n in names))
+        found = [name for name in wanted if self.exists(name)]
+        missing = [name for name in wanted if name not in found]
+        if missing:
+            of = "the splits" if split is None else f"split {split}"
+            names = ", ".join(missing[:8]) + (", ..." if len(missing) > 8 else "")
+            problem = f"{len(missing)} of the {len(wanted)} videos of {of} are not on disk: {names}"
+            if not found or self.on_missing_video == "error":
+                hint = "Set data.root, or data.reader.splits to the videos you have"
+                raise InputError(problem, file=self.root, expected="the videos' folders", hint=hint)
+            log.warning("%s: %s. They are left out: numbers are not those of the whole split.", self.root, problem)
+        return found
+
+    def size(self, name: str) -> tuple[int, int]:
+        """(height, width) of the original frame of a video.
+
+        Raises:
+            ConfigError: The configuration has neither the video nor a default.
+        """
+        size = self.sizes.get(name, self.sizes.get("default"))
+        if size is None:
+            expected = "(height, width) of its original frame"
+            problem = f"the size of video {name} is not configured"
+            raise ConfigError(problem, expected=expected, hint="Set data.reader.sizes")
+        return size
+
+    def read(self, name: str, report: Report = strict) -> Video:
+        """Read one video.
+
+        Args:
+            name: The video.
+            report: Receives what is wrong; the default raises it.
+
+        Raises:
+            InputError: A file or folder is missing or malformed, a label or expression names a frame that the video
+                does not have, or an expression names an identity that no label has.
+        """
+        truth = self.truth(name, report)
+        annotations = self.annotations(name, report)
+        frames = self._frames(name, truth, report)
+        beyond = truth.frame >= len(frames)
+        if beyond.any():
+            problem = (
+                f"the labels of video {name} go on to frame {truth.frame.max()} (counted from 0),"
+                f" the images end with frame {len(frames) - 1}"
+            )
+            hint = "Are images missing at the end, or are the first frames configured wrong?"
+            expected = "an image for every frame"
+            source = self.root if self.images is None else self.images.folder(self.root, name)
+            report("frame-outside-video", InputError(problem, file=source, expected=expected, hint=hint))
+            truth = truth.select(~beyond)
+        drop = self.on_missing_referent == "drop"
+        return assemble(name, self.size(name), frames, truth, annotations, drop_missing=drop, report=report)
+
+    def _frames(self, name: str, truth: TrackSet, report: Report) -> ImageFiles:
+        labelled = int(truth.frame.max(initial=-1)) + 1
+        if self.images is None:
+            return ImageFiles([f"{name}, frame {k} (configured without images)" for k in range(labelled)])
+        images = self.images.files(self.root, name, report)
+        if not images:
+            problem, hint = (
+                f"video {name} has no images",
+                "Copy them there, or set data.reader.images=null to do without",
+            )
+            folder = self.images.folder(self.root, name)
+            expected = f"files like {self.images.pattern}"
+            report("missing-file", InputError(problem, file=folder, expected=expected, hint=hint))
+        count = max(images) + 1 if images else labelled
+        return ImageFiles([images.get(k) or self.images.path(self.root, name, k) for k in range(count)])
+
+
+def one_of(name: str, value: str, choices: tuple[str, ...]) -> str:
+    """The value, if it is one of the choices.
+
+    Raises:
+        ConfigError: It is not.
+    """
+    if value not in choices:
+        raise ConfigError(f"data.reader.{name} is {value!r}", expected=f"one of {', '.join(choices)}")
+    return value
+
+
+def ignore(kind: str, error: InputError) -> None:
+    """A report that lets everything pass, for listing the files that there are: reading judges them."""
+
+
+def _plain_sizes(sizes: Mapping[str, Sequence[int]]) -> dict[str, tuple[int, int]]:
+    out = {}
+    for name, size in (sizes or {}).items():
+        if isinstance(size, (str, int)) or len(size) != 2 or not all(isinstance(v, int) and v > 0 for v in size):
+            problem = f"the size of video {name!r} is {size!r}"
+            raise ConfigError(problem, expected="[height, width] in pixels", hint="Correct data.reader.sizes")
+        out[str(name)] = (size[0], size[1])
+    return out

@@ -1,0 +1,288 @@
+"""Tracker output and other MOTChallenge files: rows ``frame,id,x,y,w,h,confidence,...`` in pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import isfinite
+from pathlib import Path
+
+import numpy as np
+
+from flexhook.datasets.problems import Report, strict
+from flexhook.datasets.text_files import number_lines
+from flexhook.errors import ConfigError, InputError
+from flexhook.structures import TrackSet, Video
+from flexhook.structures.whole_files import whole_file
+
+LAYOUTS = ("per_class", "per_video")
+_COLUMNS = (7, 9, 10)
+_ROW = "rows `frame,id,x,y,w,h,confidence,...` of 7, 9 or 10 numbers in pixels, as many in every row"
+
+
+def read_mot(
+    path: str | Path, *, first_frame: int, min_confidence: float | None = None, report: Report = strict
+) -> TrackSet:
+    """Read one MOT file; an empty file is a set without observations.
+
+    Fields are separated by commas or, in a file without commas, by white space. A file whose identities are all -1
+    holds
+    detections: each row becomes a trajectory of its own.
+
+    Args:
+        path: The file.
+        first_frame: Number that the file gives to the first frame: 1 in MOTChallenge files, 0 in some.
+        min_confidence: Rows below it are left out; a larger value keeps fewer. None keeps all.
+        report: Receives what is wrong.
+
+    Returns:
+        The observations, 0-based frames, boxes in the file's pixels, category -1.
+
+    Raises:
+        InputError: The file is missing or not UTF-8; a row is not 7, 9 or 10 numbers or differs in length from the rows
+            before; a frame is no whole number from ``first_frame`` on; an identity is negative or no whole number; a
+            box is not finite or not of positive size; a (frame, identity) pair occurs twice. The message has file and
+            line.
+    """
+    table, lines = _read_rows(path, first_frame, report)
+    if len(table) and (table[:, 1] == -1).all():
+        table[:, 1] = np.arange(len(table))
+    else:
+        keep = np.ones(len(table), bool)
+        seen: set[tuple[float, float]] = set()
+        for row, (frame, identity) in enumerate(table[:, :2].tolist()):
+            if identity < 0:
+                keep[row] = False
+                report(
+                    "bad-identity",
+                    InputError(
+                        f"the identity is {identity:.0f}",
+                        file=path,
+                        line=lines[row],
+                        expected="identities from 0 on; -1 only where all are -1",
+                        hint="Is this a file of detections mixed with tracks?",
+                    ),
+                )
+            elif (frame, identity) in seen:
+                keep[row] = False
+                report(
+                    "duplicate-row",
+                    InputError(
+                        f"identity {identity:.0f} occurs twice in frame {frame:.0f}",
+                        file=path,
+                        line=lines[row],
+                        expected="one row per frame and identity",
+                        hint="Remove one of the rows",
+                    ),
+                )
+            seen.add((frame, identity))
+        table = table[keep]
+    if min_confidence is not None:
+        table = table[table[:, 6] >= min_confidence]
+    box = np.concatenate([table[:, 2:4], table[:, 2:4] + table[:, 4:6]], 1)
+    return TrackSet.build(table[:, 0] - first_frame, table[:, 1], box, confidence=table[:, 6])
+
+
+def write_mot(path: str | Path, tracks: TrackSet, *, first_frame: int = 1) -> None:
+    """Write a MOT file of ten columns, ``frame,id,x,y,w,h,confidence,-1,-1,-1``, whole or not at all.
+
+    Six decimals of a pixel are kept.
+
+    Args:
+        path: The file; its folder is made.
+        tracks: What to write, boxes in pixels.
+        first_frame: Number to give to frame 0.
+    """
+    size = tracks.box[:, 2:] - tracks.box[:, :2]
+    rows = zip(
+        (tracks.frame + first_frame).tolist(),
+        tracks.identity.tolist(),
+        tracks.box[:, :2].tolist(),
+        size.tolist(),
+        tracks.confidence.tolist(),
+        strict=True,
+    )
+    with whole_file(path) as temporary:
+        temporary.write_text(
+            "".join(
+                f"{frame},{identity},{x:.6f},{y:.6f},{w:.6f},{h:.6f},{confidence:.6g},-1,-1,-1\n"
+                for frame, identity, (x, y), (w, h), confidence in rows
+            )
+        )
+
+
+class TrackerFiles:
+    """Tracker output of a dataset, a MOT file per video or per video and class.
+
+    Args:
+        root: Folder of the tracker's output.
+        layout: ``"per_class"``: ``<root>/<video>/<class>/predict.txt``; ``"per_video"``: ``<root>/<video>.txt``.
+        classes: Classes of the ``per_class`` layout, in the order in which their identities are numbered: those of a
+            later class are shifted past the earlier ones'. They become the categories.
+        first_frame: Number that the files give to the first frame.
+        min_confidence: Observations below it are left out; a larger value keeps fewer. None keeps all.
+        size: (height, width) of the frames that the files' pixels refer to, where that is not the original frame; boxes
+            are then scaled to the original one.
+        pattern: Path of a file under ``root`` instead of the layout's, with ``{video}`` and, per class, ``{class}``.
+        beyond_end: What to do with rows of frames that the video does not have: ``"error"`` or ``"drop"`` (for a
+            shortened copy of the videos).
+
+    Raises:
+        ConfigError: An unknown layout or choice.
+    """
+
+    def __init__(
+        self,
+        root: str | Path,
+        layout: str = "per_class",
+        classes: Sequence[str] = ("car", "pedestrian"),
+        first_frame: int = 1,
+        min_confidence: float | None = None,
+        size: Sequence[int] | None = None,
+        pattern: str | None = None,
+        beyond_end: str = "error",
+    ) -> None:
+        if layout not in LAYOUTS:
+            raise ConfigError(
+                f"the tracker layout is {layout!r}",
+                expected=f"one of {', '.join(LAYOUTS)}",
+                hint="Set data.tracker.layout",
+            )
+        if beyond_end not in ("error", "drop"):
+            raise ConfigError(f"data.tracker.beyond_end is {beyond_end!r}", expected="error or drop")
+        self.root, self.layout, self.first_frame = Path(root), layout, int(first_frame)
+        self.classes = tuple(str(c) for c in classes) if layout == "per_class" else ()
+        self.min_confidence = None if min_confidence is None else float(min_confidence)
+        self.size = None if size is None else (int(size[0]), int(size[1]))
+        self.pattern = pattern or ("{video}/{class}/predict.txt" if layout == "per_class" else "{video}.txt")
+        self.beyond_end = beyond_end
+        if "{video}" not in self.pattern or (layout == "per_class") != ("{class}" in self.pattern):
+            raise ConfigError(
+                f"the tracker file pattern is {self.pattern!r}",
+                expected="{video} in it, and {class} in the per_class layout",
+            )
+
+    def files(self, name: str) -> list[Path]:
+        """The files of the video ``name``, one per class or just one."""
+        named = self.pattern.replace("{video}", name)
+        return [self.root / named.replace("{class}", c) for c in self.classes] if self.classes else [self.root / named]
+
+    def read(self, video: Video, report: Report = strict) -> TrackSet:
+        """The tracker's observations of one video, boxes in pixels of the original frame.
+
+        Raises:
+            InputError: A file is missing or malformed (see :func:`read_mot`), or names a frame that the video does not
+                have.
+        """
+        parts, largest = [], None
+        for category, path in enumerate(self.files(video.name)):
+            if not path.is_file():
+                problem = f"there is no tracker output for video {video.name}"
+                expected = f"a MOT file in the {self.layout} layout"
+                hint = "Check data.tracker.root and .layout; a tracker that found nothing leaves an empty file"
+                report("missing-file", InputError(problem, file=path, expected=expected, hint=hint))
+                continue
+            tracks = self._read_file(path, video, report)
+            if len(tracks):
+                # Trackers number from 1; one that numbers from 0 must still not meet the largest identity so far.
+                shift = 0 if largest is None else largest + (1 if tracks.identity.min() == 0 else 0)
+                identity = tracks.identity + shift
+                largest = int(identity.max())
+                parts.append((tracks, identity, np.full(len(tracks), category if self.classes else -1)))
+        if not parts:
+            return TrackSet.empty(self.classes)
+        return TrackSet.build(
+            np.concatenate([t.frame for t, _, _ in parts]),
+            np.concatenate([i for _, i, _ in parts]),
+            np.concatenate([t.box for t, _, _ in parts]),
+            np.concatenate([c for _, _, c in parts]),
+            np.concatenate([t.confidence for t, _, _ in parts]),
+            self.classes,
+        )
+
+    def write(self, name: str, tracks: TrackSet) -> None:
+        """Write the observations of the video ``name``; a class's file holds the rows of its category."""
+        for category, path in enumerate(self.files(name)):
+            rows = tracks.select(tracks.category == category) if self.classes else tracks
+            write_mot(path, rows, first_frame=self.first_frame)
+
+    def _read_file(self, path: Path, video: Video, report: Report) -> TrackSet:
+        tracks = read_mot(path, first_frame=self.first_frame, min_confidence=self.min_confidence, report=report)
+        beyond = tracks.frame >= video.num_frames
+        if beyond.any():
+            if self.beyond_end == "error":
+                frame = int(tracks.frame[beyond][0]) + self.first_frame
+                last = video.num_frames - 1 + self.first_frame
+                problem = (
+                    f"{beyond.sum()} rows are of frames that video {video.name} does not have:"
+                    f" the first is of frame {frame}, the last frame would be {last}"
+                )
+                hint = (
+                    "Is data.tracker.first_frame right (`flexhook data check` measures it)?"
+                    " For shortened videos set data.tracker.beyond_end=drop"
+                )
+                error = InputError(problem, file=path, line=_line_of_frame(path, frame), hint=hint)
+                report("frame-outside-video", error)
+            tracks = tracks.select(~beyond)
+        if self.size is not None and self.size != tuple(video.size):
+            scale = np.array([video.size[1] / self.size[1], video.size[0] / self.size[0]] * 2)
+            tracks = TrackSet(
+                tracks.frame, tracks.identity, tracks.box * scale, tracks.category, tracks.confidence, tracks.categories
+            )
+        return tracks
+
+
+def _read_rows(path: str | Path, first_frame: int, report: Report) -> tuple[np.ndarray, list[int]]:
+    """Columns 0 to 6 of every row that is sound in itself, (n, 7), and the rows' line numbers."""
+    rows, lines, columns = [], [], 0
+    for line, fields in number_lines(path, "," if _has_comma(path) else None, report):
+        try:
+            values = [float(field) for field in fields]
+        except ValueError:
+            kind, problem = "not-a-number", f"the row {','.join(fields)[:60]!r} holds something that is not a number"
+        else:
+            columns = columns or (len(values) if len(values) in _COLUMNS else 0)
+            kind, problem = _judge(values, columns, first_frame)
+        if not kind:
+            rows.append(values[:7])
+            lines.append(line)
+        elif kind == "bad-frame":
+            expected = f"whole frame numbers from {first_frame} on"
+            hint = "Set data.tracker.first_frame to the number of the file's first frame, or mend the row"
+            report(kind, InputError(problem, file=path, line=line, expected=expected, hint=hint))
+        else:
+            report(kind, InputError(problem, file=path, line=line, expected=_ROW, hint="Mend or remove the row"))
+    return np.array(rows, np.float64).reshape(-1, 7), lines
+
+
+def _judge(values: list[float], columns: int, first_frame: int) -> tuple[str, str]:
+    """What is wrong with a row, as (kind, problem); two empty texts if nothing is."""
+    if len(values) not in _COLUMNS:
+        return "wrong-columns", f"the row has {len(values)} columns"
+    if len(values) != columns:
+        return "wrong-columns", f"the row has {len(values)} columns, the rows before have {columns}"
+    frame, identity, _, _, width, height, _ = values[:7]
+    if not isfinite(sum(values[:7])):
+        return "bad-box", "the row holds NaN or infinity"
+    if frame % 1 or not first_frame <= frame < 2**53:
+        return "bad-frame", f"the frame is {frame:.10g}"
+    if identity % 1 or not -1 <= identity < 2**53:
+        return "bad-identity", f"the identity is {identity:.10g}"
+    if width <= 0 or height <= 0:
+        return "bad-box", f"the box is {width:g} wide and {height:g} high"
+    return "", ""
+
+
+def _has_comma(path: str | Path) -> bool:
+    try:
+        with open(path, "rb") as file:
+            return b"," in file.read(4096)
+    except OSError:
+        return True
+
+
+def _line_of_frame(path: Path, frame: int) -> int | None:
+    with open(path, encoding="utf-8-sig") as file:
+        return next(
+            (n for n, row in enumerate(file, 1) if row.strip() and float(row.replace(",", " ").split()[0]) == frame),
+            None,
+        )
