@@ -32,8 +32,12 @@ EXPRESSIONS = (
 def tracks(n=7):
     rng = np.random.default_rng(3)
     return TrackSet.build(
-        np.arange(n) // 2, np.arange(n) % 2 + 5, rng.uniform(-10, 300, (n, 4)), category=np.arange(n) % 2,
-        confidence=rng.uniform(size=n), categories=("car", "pedestrian"),
+        np.arange(n) // 2,
+        np.arange(n) % 2 + 5,
+        rng.uniform(-10, 300, (n, 4)),
+        category=np.arange(n) % 2,
+        confidence=rng.uniform(size=n),
+        categories=("car", "pedestrian"),
     )
 
 

@@ -147,21 +147,40 @@ def read_scores(folder: str | Path, video: str) -> VideoScores:
     path = score_file(folder, video)
     if not path.is_file():
         there = scored_videos(folder)
-        raise InputError(f"video {video} has no scores", file=path, hint=AGAIN,
-                         expected=f"one of the scored videos: {', '.join(there)}" if there else "a folder of scores")
+        raise InputError(
+            f"video {video} has no scores",
+            file=path,
+            hint=AGAIN,
+            expected=f"one of the scored videos: {', '.join(there)}" if there else "a folder of scores",
+        )
     named = read_expressions(folder)
     if video not in named:
-        raise InputError(f"video {video} is missing", file=path.parent / "expressions.json", hint=AGAIN,
-                         expected="an entry for every scored video")
+        raise InputError(
+            f"video {video} is missing",
+            file=path.parent / "expressions.json",
+            hint=AGAIN,
+            expected="an entry for every scored video",
+        )
     expressions = named[video]
     parts = _read_npz(path)
     n = len(parts["frame"])
-    shapes = {"frame": (n,), "identity": (n,), "box": (n, 4), "category": (n,), "confidence": (n,),
-              "slugs": (len(expressions),), "logits": (n, len(expressions), 2)}
+    shapes = {
+        "frame": (n,),
+        "identity": (n,),
+        "box": (n, 4),
+        "category": (n,),
+        "confidence": (n,),
+        "slugs": (len(expressions),),
+        "logits": (n, len(expressions), 2),
+    }
     for name, shape in shapes.items():
         if parts[name].shape != shape:
-            raise InputError(f"{name} has the shape {parts[name].shape}", file=path, hint=AGAIN,
-                             expected=f"{shape}: {n} observations, {len(expressions)} expressions in expressions.json")
+            raise InputError(
+                f"{name} has the shape {parts[name].shape}",
+                file=path,
+                hint=AGAIN,
+                expected=f"{shape}: {n} observations, {len(expressions)} expressions in expressions.json",
+            )
     if tuple(parts["slugs"].tolist()) != tuple(e.slug for e in expressions):
         raise InputError("the expressions are not those of expressions.json, in its order", file=path, hint=AGAIN)
     order = np.lexsort((parts["identity"], parts["frame"]))
@@ -176,7 +195,11 @@ def read_scores(folder: str | Path, video: str) -> VideoScores:
 
 
 def assemble(
-    folder: str | Path, video: str, tracks: TrackSet, expressions: Sequence[Expression], key: str,
+    folder: str | Path,
+    video: str,
+    tracks: TrackSet,
+    expressions: Sequence[Expression],
+    key: str,
     write_logits: Callable[[IO[bytes]], None],
 ) -> Path:
     """Write a video's ``.npz``; ``write_logits`` writes the logits' ``.npy``, header and all, to a stream."""
@@ -203,10 +226,23 @@ def _read_npz(path: Path) -> dict[str, np.ndarray]:
     try:
         with zipfile.ZipFile(path) as archive:
             return {name: _member(archive, name) for name in names}
-    except (OSError, ValueError, KeyError, EOFError, SyntaxError, NotImplementedError, RuntimeError, zipfile.BadZipFile,
-            zlib.error) as error:
-        raise InputError(f"the scores are truncated or corrupted ({error})", file=path, hint=AGAIN,
-                         expected=f"an .npz of {', '.join(names)}") from None
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        EOFError,
+        SyntaxError,
+        NotImplementedError,
+        RuntimeError,
+        zipfile.BadZipFile,
+        zlib.error,
+    ) as error:
+        raise InputError(
+            f"the scores are truncated or corrupted ({error})",
+            file=path,
+            hint=AGAIN,
+            expected=f"an .npz of {', '.join(names)}",
+        ) from None
 
 
 def _member(archive: zipfile.ZipFile, name: str) -> np.ndarray:
@@ -239,8 +275,11 @@ def check_finite(logits: np.ndarray, video: str, path: Path | None = None) -> np
     """
     if not np.isfinite(logits).all():
         count = int((~np.isfinite(logits)).any(-1).sum())
-        raise InputError(f"{count} scores of video {video} are not finite numbers", file=path,
-                         hint="Check that the training's loss did not diverge, and score with precision float32")
+        raise InputError(
+            f"{count} scores of video {video} are not finite numbers",
+            file=path,
+            hint="Check that the training's loss did not diverge, and score with precision float32",
+        )
     return logits
 
 

@@ -71,8 +71,10 @@ class ScoreWriter:
         logits = np.ascontiguousarray(logits, "<f4")
         stop = start + len(logits)
         if not 0 <= start <= stop <= len(self._written) or logits.shape[1:] != (len(self.expressions), 2):
-            raise ValueError(f"logits of shape {logits.shape} for row {start} do not fit "
-                             f"{len(self._written)} observations x {len(self.expressions)} expressions x 2")
+            raise ValueError(
+                f"logits of shape {logits.shape} for row {start} do not fit "
+                f"{len(self._written)} observations x {len(self.expressions)} expressions x 2"
+            )
         check_finite(logits, self.video)
         try:
             self._logits.seek(start * self._row)
@@ -82,8 +84,11 @@ class ScoreWriter:
                 rows.seek(start)
                 rows.write(b"\1" * len(logits))
         except OSError as error:
-            raise InputError(f"the scores cannot be written ({error.strerror})", file=self._partial,
-                             hint="Make room on the disk and run the command again: it goes on where it was") from None
+            raise InputError(
+                f"the scores cannot be written ({error.strerror})",
+                file=self._partial,
+                hint="Make room on the disk and run the command again: it goes on where it was",
+            ) from None
         self._written[start:stop] = True
 
     def finish(self) -> Path:
@@ -140,5 +145,9 @@ class ScoreWriter:
             self._logits = open(logits, "r+b")
             return np.frombuffer(rows.read_bytes(), np.uint8) == 1
         except OSError as error:
-            raise InputError(f"the scores cannot be written ({error.strerror})", file=self._partial,
-                             expected="a folder to write scores to", hint="Choose another output folder") from None
+            raise InputError(
+                f"the scores cannot be written ({error.strerror})",
+                file=self._partial,
+                expected="a folder to write scores to",
+                hint="Choose another output folder",
+            ) from None
