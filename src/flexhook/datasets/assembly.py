@@ -59,15 +59,11 @@ def assemble(
 
 def _pairs(annotations: Sequence[Annotation]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Columns (expression, frame, identity) of every referent of every expression."""
-    columns, frames, identities = [], [], []
-    for c, annotation in enumerate(annotations):
-        counts = [len(ids) for ids in annotation.referents.values()]
-        frames.append(np.repeat(np.fromiter(annotation.referents, np.int64, len(counts)), counts))
-        identities.append(np.array([i for ids in annotation.referents.values() for i in ids], np.int64))
-        columns.append(np.full(sum(counts), c, np.int64))
-    if not annotations:
-        return np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.int64)
-    return np.concatenate(columns), np.concatenate(frames), np.concatenate(identities)
+    counts = [len(a.referents) for a in annotations]
+    nothing = np.zeros(0, np.int64)
+    frame = np.concatenate([nothing, *(a.referents.frame for a in annotations)])
+    identity = np.concatenate([nothing, *(a.referents.identity for a in annotations)])
+    return np.repeat(np.arange(len(annotations)), counts), frame, identity
 
 
 def _report_missing(

@@ -6,12 +6,17 @@ Its fields are ``"label": {"<frame>": [ids]}``, ``"sentence"`` and, optional, ``
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from flexhook.datasets import referents
 from flexhook.datasets.expressions import slug
 from flexhook.datasets.problems import Report, strict
-from flexhook.datasets.strict_json import line_of_key, read_json
+from flexhook.datasets.referents import Referents
+from flexhook.datasets.strict_json import decode, line_of_key
+from flexhook.datasets.text_files import read_text
 from flexhook.errors import InputError
 from flexhook.structures import Expression
 
@@ -19,82 +24,68 @@ _FIELDS = {"label", "ignore", "video_name", "sentence", "raw_sentence", "tags"}
 _SHAPE = '{"label": {"<frame>": [ids]}, "ignore": [], "video_name": "...", "sentence": "..."}'
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Annotation:
     """An expression with its referents as its file names them.
 
     Attributes:
         expression: The sentence, its slug and tags.
-        referents: Identities by 0-based frame.
+        referents: What it refers to, by 0-based frame.
         file: The file it was read from.
-        text: The file's text, for the line of an entry in messages; empty where it is not kept.
         first_frame: Number that the file gives to a video's first frame.
+        key: Name of the object that holds the referents in the file.
     """
 
     expression: Expression
-    referents: dict[int, list[int]]
+    referents: Referents
     file: str
     first_frame: int = 0
+    key: str = "label"
 
-    def line_of_frame(self, frame: int, key: str = "label") -> int:
+    def line_of_frame(self, frame: int) -> int:
         """1-based line of the file where 0-based ``frame`` stands."""
         try:
             text = Path(self.file).read_text(encoding="utf-8-sig")
         except (OSError, ValueError):
             return 1
-        return line_of_key(text, key, str(frame + self.first_frame))
+        return line_of_key(text, self.key, str(frame + self.first_frame))
 
 
-def read_expression_folder(
-    folder: Path, video: str, *, first_frame: int = 0, report: Report = strict
-) -> list[Annotation]:
-    """The expression files of one video, sorted by name; the name without suffix is the slug.
-
-    Args:
-        folder: Folder that holds the video's ``*.json``.
-        video: The video's name, compared with what the files say.
-        first_frame: Number that the files give to the first frame.
-        report: Receives what is wrong.
+def expression_paths(folder: Path, report: Report = strict) -> list[str]:
+    """The expression files of a folder, sorted by name.
 
     Raises:
-        InputError: The folder is missing or holds no expression, or a file is malformed.
+        InputError: The folder is missing or holds no expression.
     """
+    hint = "Check data.root and data.reader.expressions"
+    expected = "one JSON file per expression, <slug>.json"
     try:
         names = sorted(e.name for e in folder.iterdir() if not e.name.startswith("."))
     except OSError:
-        report(
-            "missing-folder",
-            InputError(
-                "the folder of expressions does not exist or cannot be listed",
-                file=folder,
-                expected="one JSON file per expression",
-                hint="Check data.root and data.reader.expressions",
-            ),
-        )
+        problem = "the folder of expressions does not exist or cannot be listed"
+        report("missing-folder", InputError(problem, file=folder, expected=expected, hint=hint))
         return []
-    annotations = []
     for name in names:
         if not name.endswith(".json"):
-            report(
-                "stray-file",
-                InputError("the file is not an expression", file=folder / name, expected="files named <slug>.json"),
-            )
-            continue
-        annotation = read_expression_file(f"{folder}/{name}", video, first_frame=first_frame, report=report)
-        if annotation is not None:
-            annotations.append(annotation)
-    if not names:
-        report(
-            "missing-file",
-            InputError("the folder holds no expression", file=folder, expected="one JSON file per expression"),
-        )
-    return annotations
+            error = InputError("the file is not an expression", file=folder / name, expected=expected)
+            report("stray-file", error)
+    paths = [f"{folder}/{name}" for name in names if name.endswith(".json")]
+    if not paths:
+        error = InputError("the folder holds no expression", file=folder, expected=expected, hint=hint)
+        report("missing-file", error)
+    return paths
 
 
 def read_expression_file(
     path: str | Path, video: str, *, first_frame: int = 0, report: Report = strict
 ) -> Annotation | None:
-    """One expression file.
+    """One expression file; its name without suffix is the slug.
+
+    Args:
+        path: The file.
+        video: The video's name, compared with what the file says.
+        first_frame: Number that the file gives to the first frame.
+        report: Receives what is wrong.
 
     Returns:
         The expression and its referents; None where the report let a broken file pass.
@@ -102,94 +93,72 @@ def read_expression_file(
     Raises:
         InputError: The file is not JSON or not of the field's form; the message has the line of the offending entry.
     """
-    parsed = read_json(path, report)
+    parsed = read_object(path, "label", first_frame, report)
     if parsed is None:
         return None
-    content, text = parsed
-
-    def fail(problem: str, *keys: str, kind: str = "bad-expression", expected: str = _SHAPE) -> None:
-        report(
-            kind,
-            InputError(
-                problem, file=path, line=line_of_key(text, *keys), expected=expected, hint="Mend or restore the file"
-            ),
-        )
-
-    if not isinstance(content, dict):
-        fail(f"the file holds a {type(content).__name__}, not an object")
-        return None
-    sentence, label = content.get("sentence"), content.get("label")
+    content, found, fail = parsed
+    sentence = content.get("sentence")
     if not isinstance(sentence, str) or not sentence.strip():
-        fail(
-            f"the sentence is {sentence!r}" if "sentence" in content else "there is no sentence",
-            "sentence",
-            expected='"sentence": a text that is not empty',
-        )
-        return None
-    if not isinstance(label, dict):
-        fail(
-            f"the label is a {type(label).__name__}" if "label" in content else "there is no label",
-            "label",
-            expected='"label": {"<frame>": [ids]}',
-        )
+        problem = f"the sentence is {repr(sentence)[:60]}" if "sentence" in content else "there is no sentence"
+        fail(problem, "sentence", expected='"sentence": a text that is not empty')
         return None
     tags = content.get("tags", [])
     if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
-        fail(f"the tags are {tags!r}", "tags", expected='"tags": a list of texts')
+        fail(f"the tags are {str(tags)[:60]}", "tags", expected='"tags": a list of texts')
         tags = []
-    if content.get("video_name", video) != video:
-        fail(
-            f"the file says video {content['video_name']!r} and lies in the folder of {video!r}",
-            "video_name",
-            kind="video-name-differs",
-            expected=f'"video_name": "{video}"',
-        )
+    named = content.get("video_name", video)
+    if named != video:
+        problem = f"the file says video {str(named)[:60]!r} and lies in the folder of {video!r}"
+        fail(problem, "video_name", kind="video-name-differs", expected=f'"video_name": "{video}"')
     if content.get("ignore", []) != []:
-        fail(
-            "the list of ignored objects is not empty; it is not used",
-            "ignore",
-            kind="ignored-regions",
-            expected='"ignore": []',
-        )
+        problem = "the list of ignored objects is not empty; it is not used"
+        fail(problem, "ignore", kind="ignored-regions", expected='"ignore": []')
     if not content.keys() <= _FIELDS:
         unknown = min(content.keys() - _FIELDS)
-        fail(f"the field {unknown!r} is unknown and is not used", unknown, kind="unknown-field")
+        fail(f"the field {unknown[:60]!r} is unknown and is not used", unknown, kind="unknown-field")
     stem = Path(path).name.removesuffix(".json")
     if slug(sentence) != stem:
-        fail(
-            f"the file's name is not the sentence {sentence!r} with hyphens",
-            "sentence",
-            kind="slug-differs",
-            expected=slug(sentence),
-        )
-    referents = parse_referents(
-        label, first_frame, lambda problem, frame, kind: fail(problem, "label", frame, kind=kind)
-    )
-    return Annotation(Expression(sentence, stem, tuple(tags)), referents, str(path), first_frame)
+        problem = f"the file's name is not the sentence {sentence!r} with hyphens"
+        fail(problem, "sentence", kind="slug-differs", expected=f"{slug(sentence)}.json")
+    return Annotation(Expression(sentence, stem, tuple(tags)), found, str(path), first_frame)
 
 
-def parse_referents(label: dict, first_frame: int, fail) -> dict[int, list[int]]:
-    """``{"<frame>": [ids]}`` to identities by 0-based frame.
+def read_object(
+    path: str | Path, key: str, first_frame: int, report: Report
+) -> tuple[dict[str, Any], Referents, Callable[..., None]] | None:
+    """A JSON object of which ``key`` holds referents.
 
-    Args:
-        label: The parsed object.
-        first_frame: Number of the first frame.
-        fail: Called with (problem, frame key, kind) for each entry that is wrong; the entry is left out if it returns.
+    Returns:
+        The object (without what ``key`` held), the referents, and a function ``fail(problem, *keys, kind, expected)``
+        that reports a problem of the file with the line where the nested ``keys`` stand; None where the file is broken.
+
+    Raises:
+        InputError: The file is not JSON, no object, or its referents are malformed.
     """
-    referents: dict[int, list[int]] = {}
-    for key, ids in label.items():
-        if not (key.isascii() and key.isdigit()):
-            fail(f"the frame {key!r} is not a whole number", key, "bad-frame")
-            continue
-        frame = int(key) - first_frame
-        if frame < 0:
-            fail(f"frame {key} is before the first frame {first_frame}", key, "bad-frame")
-        elif frame in referents:
-            fail(f"frame {int(key)} occurs twice", key, "bad-frame")
-        elif type(ids) is not list or not all(type(i) is int and 0 <= i < 2**53 for i in ids):
-            fail(f"the identities of frame {key} are {str(ids)[:60]}", key, "bad-identity")
-        else:
-            if len(set(ids)) < len(ids):
-                fail(f"frame {key} names an identity twice", key, "repeated-referent")
-            referents[frame] = ids
-    return referents
+    text = read_text(path, report)
+    if text is None:
+        return None
+
+    def fail(problem: str, *keys: str, kind: str = "bad-expression", expected: str = _SHAPE) -> None:
+        line = line_of_key(text, *keys)
+        report(kind, InputError(problem, file=path, line=line, expected=expected, hint="Mend or restore the file"))
+
+    pieces = referents.cut(text, key)
+    if pieces is not None:
+        found = referents.scan(pieces[1], first_frame)
+        content = None if found is None else decode(pieces[0])
+        if found is not None and isinstance(content, dict) and content.get(key) == {}:
+            return content, found, fail
+    content = decode(text, path, report)
+    if content is None:
+        return None
+    if not isinstance(content, dict):
+        fail(f"the file holds a {type(content).__name__}, not an object")
+        return None
+    label = content.get(key)
+    if not isinstance(label, dict):
+        problem = f"the {key} is a {type(label).__name__}" if key in content else f"there is no {key}"
+        fail(problem, key, expected=f'"{key}": {{"<frame>": [ids]}}')
+        return None
+    found = referents.parse(label, first_frame, lambda problem, frame, kind: fail(problem, key, frame, kind=kind))
+    return content, found, fail

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from flexhook.datasets.expression_files import Annotation, read_expression_folder
+from flexhook.datasets.expression_files import Annotation, expression_paths, read_expression_file
 from flexhook.datasets.folders import FolderDataset, ignore, one_of
 from flexhook.datasets.frame_labels import read_frame_labels
 from flexhook.datasets.naming import FramePattern
@@ -66,8 +66,10 @@ class ReferKitti(FolderDataset):
 
     def annotations(self, name: str, report: Report = strict) -> list[Annotation]:
         """The expression files of a video."""
-        folder = self.expression_folder(name)
-        return read_expression_folder(folder, name, first_frame=self.expression_first_frame, report=report)
+        first = self.expression_first_frame
+        paths = expression_paths(self.expression_folder(name), report)
+        read = (read_expression_file(path, name, first_frame=first, report=report) for path in paths)
+        return [annotation for annotation in read if annotation is not None]
 
     def expression_folder(self, name: str) -> Path:
         """The folder of a video's expression files."""

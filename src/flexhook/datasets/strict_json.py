@@ -16,36 +16,39 @@ class _RepeatedKeyError(ValueError):
         self.key = key
 
 
-def read_json(path: str | Path, report: Report = strict) -> tuple[Any, str] | None:
-    """Parse a JSON file.
-
-    Returns:
-        The value and the file's text (for :func:`line_of_key`); None where the report let a broken file pass.
+def read_json(path: str | Path, report: Report = strict) -> Any:
+    """The value of a JSON file; None where the report let a broken file pass.
 
     Raises:
         InputError: The file does not exist, is not UTF-8, is not JSON (with the line), or repeats a key in one object.
     """
     text = read_text(path, report)
-    if text is None:
-        return None
+    return None if text is None else decode(text, path, report)
+
+
+def decode(text: str, path: str | Path | None = None, report: Report | None = None) -> Any:
+    """The value of a JSON text; None where it is broken and nothing or a lenient report is told.
+
+    Args:
+        text: The text.
+        path: The file it is from, for messages.
+        report: Receives what is wrong; None tells nobody.
+
+    Raises:
+        InputError: The text is not JSON or repeats a key in one object.
+    """
     try:
-        return _DECODER.decode(text), text
+        return _DECODER.decode(text)
     except json.JSONDecodeError as error:
         problem, line = f"not valid JSON: {error.msg} (column {error.colno})", error.lineno
     except _RepeatedKeyError as error:
-        problem, line = f"the key {error.key!r} occurs twice in one object", line_of_repeated_key(text, error.key)
+        line = text.count("\n", 0, max(text.rfind(json.dumps(error.key)), 0)) + 1
+        problem = f"the key {error.key[:60]!r} occurs twice in one object"
     except (RecursionError, ValueError) as error:
         problem, line = f"not usable JSON ({error})", 1
-    report(
-        "bad-json",
-        InputError(
-            problem,
-            file=path,
-            line=line,
-            expected="one JSON object",
-            hint="Copy the file again from its source, or mend that line",
-        ),
-    )
+    if report is not None:
+        hint = "Copy the file again from its source, or mend that line"
+        report("bad-json", InputError(problem, file=path, line=line, expected="a JSON file", hint=hint))
     return None
 
 
@@ -58,11 +61,6 @@ def line_of_key(text: str, *keys: str) -> int:
             break
         at = found
     return text.count("\n", 0, at) + 1
-
-
-def line_of_repeated_key(text: str, key: str) -> int:
-    """1-based line of the last occurrence of ``key`` as a string."""
-    return text.count("\n", 0, max(text.rfind(json.dumps(key)), 0)) + 1
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

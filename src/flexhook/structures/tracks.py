@@ -89,10 +89,11 @@ class TrackSet:
         out = np.full(len(frame), -1, np.int64)
         if not len(self) or not len(frame):
             return out
-        ids, code = np.unique(np.concatenate([self.identity, identity]), return_inverse=True)
-        mine = self.frame * len(ids) + code[: len(self)]
-        wanted = frame * len(ids) + code[len(self) :]
+        ids, code = np.unique(self.identity, return_inverse=True)
+        mine = self.frame * len(ids) + code
+        wanted_code = np.minimum(np.searchsorted(ids, identity), len(ids) - 1)
+        wanted = frame * len(ids) + wanted_code
         at = np.minimum(np.searchsorted(mine, wanted), len(mine) - 1)
-        hit = mine[at] == wanted
+        hit = (mine[at] == wanted) & (ids[wanted_code] == identity)
         out[hit] = at[hit]
         return out

@@ -81,8 +81,10 @@ class Video:
 
 def make_labels(rows: Sequence[int] | np.ndarray, columns: Sequence[int] | np.ndarray, shape: tuple[int, int]) -> csr_array:
     """Sparse boolean (observation x expression) labels from the (row, column) pairs that are True; repeats are merged."""
-    pairs = np.unique(np.stack([np.asarray(rows, np.int64), np.asarray(columns, np.int64)], 1).reshape(-1, 2), axis=0)
-    return csr_array((np.ones(len(pairs), bool), (pairs[:, 0], pairs[:, 1])), shape=shape, dtype=bool)
+    rows, columns = np.asarray(rows, np.int64).reshape(-1), np.asarray(columns, np.int64).reshape(-1)
+    labels = csr_array((np.ones(len(rows), bool), (rows, columns)), shape=shape, dtype=bool)
+    labels.sum_duplicates()
+    return labels
 
 
 class ImageFiles:
