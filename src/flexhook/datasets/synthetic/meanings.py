@@ -1,0 +1,166 @@
+"""What sentences can say about the objects of a scene, and which observations that is true of."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, replace
+
+import numpy as np
+
+from flexhook.datasets.synthetic.scene import HISTORY, Scene
+from flexhook.datasets.synthetic.visibility import Observations
+
+#: Nouns and the kinds of objects that they name.
+NOUNS: dict[str, tuple[str, ...]] = {
+    "car": ("car",),
+    "van": ("van",),
+    "truck": ("truck",),
+    "bus": ("bus",),
+    "vehicle": ("car", "van", "truck", "bus"),
+    "pedestrian": ("pedestrian",),
+    "cyclist": ("cyclist",),
+    "person": ("pedestrian", "cyclist"),
+}
+SIDES, DISTANCES, DIRECTIONS = ("left", "right", "front"), ("near", "far"), ("same", "counter", "crossing")
+MOTIONS = ("moving", "still", "turning", "turning left", "turning right", "approaching", "receding")
+#: Metres per second over the last HISTORY steps above which an object moves (on wheels, on foot),
+#: and changes its distance to us.
+MOVING, WALKING, CLOSING = 1.0, 0.5, 0.8
+#: Radians in HISTORY steps above which it turns.
+TURNING = np.radians(9)
+#: Middle of the box, as a share of the frame's width, below which an object is on the left; the right is its mirror image.
+LEFT = 0.40
+#: Metres to the camera.
+NEAR, FAR = 13.0, 24.0
+#: Angle to our heading within which an object has our direction; beyond 180 degrees less it, the counter direction.
+SAME = np.radians(45)
+
+#: Pairs of values that no training or validation sentence combines: sentences with one of them are the unseen combinations.
+RESERVED: tuple[frozenset[str], ...] = tuple(map(frozenset, (
+    ("red", "van"), ("blue", "truck"), ("green", "bus"), ("yellow", "car"), ("white", "pedestrian"), ("black", "cyclist"),
+    ("truck", "still"), ("bus", "receding"), ("van", "moving"), ("car", "left"), ("cyclist", "right"), ("pedestrian", "far"),
+    ("yellow", "still"), ("blue", "moving"), ("red", "approaching"), ("white", "counter"), ("green", "left"),
+)))
+
+
+@dataclass(frozen=True, order=True)
+class Meaning:
+    """A conjunction of attribute values; an empty one says nothing.
+
+    Attributes:
+        noun: A key of :data:`NOUNS`.
+        colour: A colour.
+        side: "left", "right" or "front" of the frame.
+        distance: "near" or "far".
+        direction: Heading relative to ours: "same", "counter" or "crossing".
+        motion: One of :data:`MOTIONS`.
+    """
+
+    noun: str
+    colour: str = ""
+    side: str = ""
+    distance: str = ""
+    direction: str = ""
+    motion: str = ""
+
+    @property
+    def values(self) -> frozenset[str]:
+        """The values that it combines."""
+        return frozenset(filter(None, (getattr(self, f.name) for f in fields(self))))
+
+    @property
+    def reserved(self) -> bool:
+        """Whether it combines values that training never combines."""
+        return any(pair <= self.values for pair in RESERVED)
+
+    def without(self) -> Iterator[tuple[str, Meaning]]:
+        """(group, meaning) for each group left out, the noun excepted."""
+        for f in fields(self)[1:]:
+            if getattr(self, f.name):
+                yield f.name, replace(self, **{f.name: ""})
+
+
+@dataclass(frozen=True, eq=False)
+class Facts:
+    """What is true of each observation of a scene; all arrays have (n,) entries.
+
+    Attributes:
+        kind: Kind of the object.
+        colour: Its colour.
+        side: Its side of the frame.
+        distance: "near", "far" or "".
+        direction: Its heading relative to ours.
+        moving: Whether it moves in the world.
+        turning: -1 to the left, 1 to the right, 0 not.
+        closing: Metres per second by which it gets nearer to us.
+    """
+
+    kind: np.ndarray
+    colour: np.ndarray
+    side: np.ndarray
+    distance: np.ndarray
+    direction: np.ndarray
+    moving: np.ndarray
+    turning: np.ndarray
+    closing: np.ndarray
+
+
+def facts_of(scene: Scene, seen: Observations) -> Facts:
+    """The facts behind every observation; motion is measured over the last HISTORY steps."""
+    now = seen.frame + HISTORY
+    poses = np.stack([thing.poses for thing in scene.things]) if scene.things else np.zeros((0, len(scene.ego), 3))
+    pose, past = poses[seen.thing, now], poses[seen.thing, now - HISTORY]
+    ego, ego_past = scene.ego[now], scene.ego[now - HISTORY]
+    seconds = HISTORY / scene.frame_rate
+    kind = np.array([thing.kind for thing in scene.things])[seen.thing]
+    speed = np.hypot(*(pose - past)[:, :2].T) / seconds
+    moving = speed > np.where(kind == "pedestrian", WALKING, MOVING)
+    turned = pose[:, 2] - past[:, 2]
+    distance = np.hypot(*(pose - ego)[:, :2].T)
+    closing = (np.hypot(*(past - ego_past)[:, :2].T) - distance) / seconds
+    middle = (seen.box[:, 0] + seen.box[:, 2]) / 2 / scene.camera.size[1]
+    heading = np.abs((pose[:, 2] - ego[:, 2] + np.pi) % (2 * np.pi) - np.pi)
+    return Facts(
+        kind=kind,
+        colour=np.array([thing.colour for thing in scene.things])[seen.thing],
+        side=np.where(middle < LEFT, "left", np.where(middle > 1 - LEFT, "right", "front")),
+        distance=np.where(distance < NEAR, "near", np.where(distance > FAR, "far", "")),
+        direction=np.where(heading < SAME, "same", np.where(heading > np.pi - SAME, "counter", "crossing")),
+        moving=moving,
+        turning=np.where(moving & (np.abs(turned) > TURNING), np.sign(turned), 0).astype(int),
+        closing=closing,
+    )
+
+
+def referents(facts: Facts, meaning: Meaning) -> np.ndarray:
+    """(n,) observations that a meaning is true of."""
+    true = np.isin(facts.kind, NOUNS[meaning.noun])
+    for group in ("colour", "side", "distance", "direction"):
+        value = getattr(meaning, group)
+        if value:
+            true &= getattr(facts, group) == value
+    motion = {
+        "": True,
+        "moving": facts.moving,
+        "still": ~facts.moving,
+        "turning": facts.turning != 0,
+        "turning left": facts.turning < 0,
+        "turning right": facts.turning > 0,
+        "approaching": facts.closing > CLOSING,
+        "receding": facts.closing < -CLOSING,
+    }
+    return true & motion[meaning.motion]
+
+
+def every_meaning(colours: tuple[str, ...], most: int = 3) -> list[Meaning]:
+    """All meanings with at most ``most`` attributes beside the noun that make sense in words."""
+    out = []
+    for noun, colour, side, distance, direction, motion in itertools.product(
+        NOUNS, ("", *colours), ("", *SIDES), ("", *DISTANCES), ("", *DIRECTIONS), ("", *MOTIONS)
+    ):
+        meaning = Meaning(noun, colour, side, distance, direction, motion)
+        on_foot = noun in ("pedestrian", "person")
+        if len(meaning.values) - 1 <= most and not (on_foot and (direction or motion.startswith("turning"))):
+            out.append(meaning)
+    return out
