@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, PretrainedConfig
 from transformers.utils import logging as transformers_logging
 
-from flexhook.encoders.hub import address, hub
+from flexhook.encoders.hub import address, first_line, hub
 from flexhook.encoders.tokenizers import HashingTokenizer, PaddedTokens, PretrainedTokenizer, Tokenizer
 from flexhook.errors import InputError
 
@@ -168,11 +168,12 @@ def _load(model: str, values: Mapping[str, Any]) -> Any:
 
 
 def _unavailable(model: str, error: BaseException, files: str) -> InputError:
-    first = (str(error).strip() or type(error).__name__).splitlines()[0]
     if Path(model).is_dir():
-        return InputError(f"no text encoder can be loaded from the folder ({first})", file=model, expected=files)
+        return InputError(
+            f"no text encoder can be loaded from the folder ({first_line(error)})", file=model, expected=files
+        )
     return InputError(
-        f"the text encoder '{model}' cannot be had ({first})",
+        f"the text encoder '{model}' cannot be had ({first_line(error)})",
         expected=files,
         hint=f"Fetch these from {address(model)} on another machine into a folder here and set text.model=FOLDER; "
         "for random weights set text.pretrained=false",

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from transformers import AutoTokenizer
 
-from flexhook.encoders.hub import address, hub
+from flexhook.encoders.hub import address, first_line, hub
 from flexhook.errors import InputError
 
 
@@ -26,7 +26,7 @@ class Tokenizer(Protocol):
         """Ids of a whole sentence, special ones included, not truncated."""
 
     def truncate(self, ids: list[int], length: int) -> list[int]:
-        """The ids cut to ``length``, the closing special tokens kept."""
+        """The ids cut to ``length``."""
 
 
 class PretrainedTokenizer:
@@ -34,12 +34,14 @@ class PretrainedTokenizer:
 
     Args:
         name: Folder, or name on the hub.
+        pad: Id of padding, where it is not the tokenizer's own.
+        keep_closing: Whether a truncated sentence keeps its closing special tokens.
 
     Raises:
         InputError: The files cannot be had.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, pad: int | None = None, keep_closing: bool = True) -> None:
         try:
             with hub():
                 self.tokenizer: Any = AutoTokenizer.from_pretrained(name)
@@ -47,27 +49,28 @@ class PretrainedTokenizer:
             where = f"into {name}" if Path(name).is_dir() else "into a folder and set text.tokenizer=FOLDER"
             source = "where the model came from" if Path(name).is_dir() else address(name)
             raise InputError(
-                f"the tokenizer of '{name}' cannot be had ({_first_line(error)})",
+                f"the tokenizer of '{name}' cannot be had ({first_line(error)})",
                 expected="tokenizer.json, or vocab.json with merges.txt, or vocab.txt",
                 hint=f"Fetch tokenizer_config.json and tokenizer.json (or the vocabulary files) from {source} "
                 f"on another machine {where}; for a model with random weights set text.tokenizer=hashing",
             ) from error
-        pad = self.tokenizer.pad_token_id
-        self.pad: int = self.tokenizer.eos_token_id if pad is None else pad
-        self._closing = len(self.tokenizer("")["input_ids"]) - self._opening()
+        known = (pad, self.tokenizer.pad_token_id, self.tokenizer.eos_token_id, 0)
+        self.pad: int = next(i for i in known if i is not None)
+        self._closing = self._count_closing() if keep_closing else 0
 
     def __call__(self, sentence: str) -> list[int]:
         """Ids of a whole sentence, special ones included, not truncated."""
         return self.tokenizer(sentence, verbose=False)["input_ids"]
 
     def truncate(self, ids: list[int], length: int) -> list[int]:
-        """The ids cut to ``length``, the closing special tokens kept."""
+        """The ids cut to ``length``."""
         return ids[: length - self._closing] + ids[len(ids) - self._closing :]
 
-    def _opening(self) -> int:
-        """Number of special tokens before the sentence."""
+    def _count_closing(self) -> int:
+        """Number of special tokens after a sentence: those of an empty one but the ones it opens with."""
         empty, word = self.tokenizer("")["input_ids"], self.tokenizer("a")["input_ids"]
-        return next((i for i, (a, b) in enumerate(zip(empty, word, strict=False)) if a != b), len(empty))
+        opening = next((i for i, (a, b) in enumerate(zip(empty, word, strict=False)) if a != b), len(empty))
+        return len(empty) - opening
 
 
 class HashingTokenizer:
@@ -126,7 +129,3 @@ class PaddedTokens:
         if sentence not in self._warned:
             self._warned.add(sentence)
             warnings.warn(f"the sentence has {tokens} tokens and is cut to {self.length}: '{sentence}'", stacklevel=4)
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

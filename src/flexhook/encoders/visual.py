@@ -11,7 +11,8 @@ import timm
 import torch
 from torch import Tensor, nn
 
-from flexhook.encoders.hub import address, hub
+from flexhook.encoders.hub import address, first_line, hub
+from flexhook.encoders.weight_files import read_weights
 from flexhook.errors import InputError
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
@@ -95,8 +96,9 @@ class TimmVisualEncoder(nn.Module):
         try:
             return self(torch.zeros(1, 3, *self.image_size))
         except (RuntimeError, AssertionError, ValueError) as error:
+            size = f"{self.image_size[0]}x{self.image_size[1]}"
             raise InputError(
-                f"timm's model '{model}' does not take images of {self.image_size[0]}x{self.image_size[1]} ({error})",
+                f"timm's model '{model}' does not take images of {size} ({first_line(error)})",
                 expected="an image size the model can divide into its patches and windows",
                 hint="Change image_size, most models want a multiple of 32",
             ) from error
@@ -134,17 +136,9 @@ def load_whole_model(
     Raises:
         InputError: The weights cannot be had or do not fit.
     """
-    overlay: dict[str, Any] = {}
-    if isinstance(weights, Mapping):
-        overlay = {"state_dict": dict(weights)}
-    elif weights is not None:
-        if not Path(weights).expanduser().is_file():
-            raise InputError(
-                "the file of weights does not exist",
-                file=weights,
-                expected=f"weights of timm's '{model}' (.safetensors, .pth, .bin)",
-            )
-        overlay = {"file": str(Path(weights).expanduser())}
+    file = weights if isinstance(weights, str | Path) else None
+    tensors = read_weights(weights) if isinstance(weights, str | Path) else weights
+    overlay = {} if tensors is None else {"state_dict": dict(tensors)}
     try:
         with hub():
             return _create(model, image_size, pretrained=True, pretrained_cfg_overlay=overlay, **arguments)
@@ -153,13 +147,13 @@ def load_whole_model(
     except Exception as error:
         if overlay:
             raise InputError(
-                f"the weights do not fit timm's '{model}' ({error})",
-                file=overlay.get("file"),
+                f"the weights do not fit timm's '{model}' ({first_line(error)})",
+                file=file,
                 expected="exactly the tensors of that model, its classifier included",
                 hint="Choose the model that the weights were made with, or pretrained: false",
             ) from error
         raise InputError(
-            f"timm's published weights of '{model}' cannot be had ({error})", hint=_where_to_fetch(model)
+            f"timm's published weights of '{model}' cannot be had ({first_line(error)})", hint=_where_to_fetch(model)
         ) from error
 
 
@@ -218,14 +212,14 @@ def _create(model: str, image_size: tuple[int, int], **arguments: Any) -> nn.Mod
             return timm.create_model(model, **arguments)
     except TypeError as error:
         raise InputError(
-            f"timm's model '{model}' does not take an argument ({error})",
+            f"timm's model '{model}' does not take an argument ({first_line(error)})",
             hint="Remove it from the visual encoder's configuration",
         ) from error
     except (AttributeError, NotImplementedError, AssertionError, ValueError) as error:
         if not arguments.get("features_only"):
             raise
         raise InputError(
-            f"timm's model '{model}' gives no feature maps ({error})",
+            f"timm's model '{model}' gives no feature maps ({first_line(error)})",
             expected="a model with feature maps",
             hint="Choose another visual encoder",
         ) from error

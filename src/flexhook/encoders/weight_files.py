@@ -1,0 +1,108 @@
+"""Reading files of weights without running code from them."""
+
+from __future__ import annotations
+
+import pickle
+import re
+from collections import OrderedDict
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors.torch
+import torch
+from safetensors import SafetensorError
+from torch import Tensor
+
+from flexhook.encoders.hub import first_line
+from flexhook.errors import InputError
+
+WRAPPERS = ("model", "state_dict", "model_state_dict", "module")
+
+
+def _harmless_globals() -> list[Any]:
+    """What a pickle may name besides torch's own list: a yacs configuration, a dictionary in its place, and scalars."""
+    scalar = np.float64(0).__reduce__()[0]
+    scalars = [(scalar, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")]
+    kinds = [type(np.dtype(name)) for name in ("float64", "float32", "int64", "int32", "bool")]
+    return [(OrderedDict, "yacs.config.CfgNode"), *scalars, np.dtype, *kinds]
+
+
+def read_checkpoint(path: str | Path) -> Any:
+    """The content of a ``.pth``, ``.pt``, ``.bin`` or ``.ckpt`` file, tensors on the CPU.
+
+    Only tensors, plain containers, numpy scalars and yacs configurations are built (the latter as dictionaries);
+    a file that names anything else, which could run code, is refused.
+
+    Raises:
+        InputError: There is no such file, it is not a checkpoint, or it names something that could run code.
+    """
+    path = Path(path).expanduser()
+    if not path.is_file():
+        raise InputError("the file does not exist", file=path, expected="a checkpoint")
+    try:
+        with torch.serialization.safe_globals(_harmless_globals()):
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        reason = str(error).partition("WeightsUnpickler error:")[2].strip()
+        named = re.search(r"GLOBAL ([\w.]+)", str(error))
+        if named:
+            raise InputError(
+                f"reading it would run code: it names {named.group(1)}",
+                file=path,
+                expected="tensors, plain containers and at most a yacs configuration",
+                hint="It was not read. Get the weights as .safetensors, or save them again as a plain state dict",
+            ) from error
+        raise InputError(
+            f"it is not a checkpoint ({reason.splitlines()[0] if reason else first_line(error)})",
+            file=path,
+            expected="a file written by torch.save",
+            hint="It was not read",
+        ) from error
+    except (RuntimeError, EOFError, OSError, ValueError, KeyError, IndexError, AttributeError, TypeError) as error:
+        raise InputError(
+            f"it is not a readable checkpoint ({first_line(error)})",
+            file=path,
+            expected="a file written by torch.save",
+            hint="Fetch it again; it may be cut short",
+        ) from error
+
+
+def read_weights(path: str | Path) -> dict[str, Tensor]:
+    """The state dict in a file of weights, whether bare or under ``model`` or ``state_dict``.
+
+    Args:
+        path: ``.safetensors``, or any file of ``torch.save``.
+
+    Raises:
+        InputError: As :func:`read_checkpoint`, or there are no tensors in it.
+    """
+    path = Path(path).expanduser()
+    if path.suffix == ".safetensors":
+        if not path.is_file():
+            raise InputError("the file does not exist", file=path, expected="weights")
+        try:
+            return safetensors.torch.load_file(path)
+        except (SafetensorError, OSError) as error:
+            raise InputError(f"it is not a safetensors file ({first_line(error)})", file=path) from error
+    return state_dict(read_checkpoint(path), path)
+
+
+def state_dict(content: Any, path: Path) -> dict[str, Tensor]:
+    """The tensors by name in what a checkpoint contained; ``path`` is for the message.
+
+    Raises:
+        InputError: There are none, or something else is among them.
+    """
+    for wrapper in WRAPPERS:
+        if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
+            content = content[wrapper]
+    if not isinstance(content, Mapping) or not content or not all(isinstance(v, Tensor) for v in content.values()):
+        found = f"entries {', '.join(map(str, list(content)[:8]))}" if isinstance(content, Mapping) else type(content)
+        raise InputError(
+            f"there is no state dict in it but {found}",
+            file=path,
+            expected=f"tensors by name, at the top or under one of {', '.join(WRAPPERS)}",
+        )
+    return {str(name).removeprefix("module."): tensor for name, tensor in content.items()}
