@@ -145,7 +145,7 @@ def test_expressions_that_do_not_fit_are_refused(folder, content, message):
 
 def test_expressions_in_another_order_are_refused(folder):
     write_expressions(folder, {"0005": EXPRESSIONS[::-1]})
-    with pytest.raises(InputError, match="not those of expressions.json"):
+    with pytest.raises(InputError, match=r"not those of expressions\.json"):
         read_scores(folder, "0005")
 
 

@@ -26,7 +26,7 @@ Progress = Callable[[str], None]
 def evaluate_videos(
     videos: Iterable[tuple[Video, VideoScores]],
     *,
-    drop_last: bool = False,
+    judge_last_observation: bool = True,
     engine: str = "fast",
     processes: int = 1,
     progress: Progress | None = None,
@@ -39,8 +39,8 @@ def evaluate_videos(
 
     Args:
         videos: Each video with its scores; taken one at a time.
-        drop_last: Leave a track's last observation out of every prediction, as the published scoring does
-            (``protocol=published``).
+        judge_last_observation: False leaves a track's last observation out of every prediction, as the published
+            scoring does (``protocol=published``).
         engine: ``"fast"`` or ``"trackeval"``, see :func:`flexhook.evaluation.engine.statistics`.
         processes: Number of processes that share the sequences.
         progress: Is told of every finished video.
@@ -53,7 +53,7 @@ def evaluate_videos(
 
     def jobs() -> Iterator[Job]:
         for video, scores in videos:
-            job, counts = _job(video, scores, drop_last)
+            job, counts = _job(video, scores, judge_last_observation)
             infos.append(_infos(video, scores))
             labels.append(counts)
             yield job
@@ -92,11 +92,11 @@ def _label_columns(video: Video, slugs: Iterable[str]) -> csr_array:
     return csr_array(video.labels.tocsc()[:, [column[slug] for slug in slugs]])
 
 
-def _job(video: Video, scores: VideoScores, drop_last: bool) -> tuple[Job, np.ndarray]:
+def _job(video: Video, scores: VideoScores, judge_last: bool) -> tuple[Job, np.ndarray]:
     """Sequences of model, oracle and accept-all, one after the other, and (E, 3) counts of label decisions."""
     _check_expressions(video, scores)
     labels = _label_columns(video, (e.slug for e in scores.expressions))
-    judged = judged_rows(scores.tracks, drop_last)
+    judged = judged_rows(scores.tracks, judge_last)
     everything = [np.flatnonzero(judged)] * len(scores.expressions)
     job = Job(Boxes.of(video.truth), Boxes.of(scores.tracks), accepted_rows(labels.toarray()) * 3, [])
     accepted = scores.accepted & judged[:, None]

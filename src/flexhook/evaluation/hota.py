@@ -18,8 +18,8 @@ def hota(sequence: Sequence) -> dict[str, np.ndarray]:
     thresholds that its IoU reaches.
 
     Returns:
-        The columns ``matches``, ``overlap``, ``association``, ``association_recall`` and ``association_precision`` of
-        :class:`flexhook.evaluation.statistics.Statistics`, (19,) each.
+        The columns ``matches``, ``overlap``, ``association``, ``association_recall`` and ``association_precision``
+        of :class:`flexhook.evaluation.statistics.Statistics`, (19,) each.
     """
     overlaps, code, iou = sequence.overlaps, sequence.code, sequence.iou
     k = len(overlaps.code_truth)
@@ -55,10 +55,8 @@ def _soft_overlap(sequence: Sequence) -> np.ndarray:
     t, p, iou = sequence.t, sequence.p, sequence.iou
     rivals = np.bincount(p, iou, sequence.num_predicted)[p] + np.bincount(t, iou, sequence.num_truth)[t] - iou
     crowded = (np.bincount(t, minlength=1)[t] > 2) | (np.bincount(p, minlength=1)[p] > 2)
-    for frame in np.unique(sequence.frame[crowded]):  # three or more terms: in NumPy's order, which TrackEval sums in
+    for frame in sequence.large_frames(sequence.frame[crowded]):  # many terms: in NumPy's order, TrackEval's own
         at, row, column, shape = sequence.frame_pairs(frame)
-        if max(shape) < 8:
-            continue
         matrix = np.zeros(shape)
         matrix[row, column] = iou[at]
         rivals[at] = (matrix.sum(0)[None] + matrix.sum(1)[:, None] - matrix)[row, column]

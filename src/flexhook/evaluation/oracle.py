@@ -14,8 +14,8 @@ from flexhook.structures import TrackSet
 def oracle_labels(overlaps: Overlaps, labels: csr_array) -> np.ndarray:
     """The labels that tracked boxes deserve: each box takes those of the true box that it overlaps.
 
-    In every frame boxes are matched one to one so that the total IoU of pairs of at least 0.5 is greatest (Hungarian
-    matching); a box without a match deserves no label.
+    In every frame boxes are matched one to one so that the total IoU of pairs of at least 0.5 is greatest
+    (Hungarian matching); a box without a match deserves no label.
 
     Args:
         overlaps: The overlaps of the video's true and tracked boxes.
@@ -31,14 +31,14 @@ def oracle_labels(overlaps: Overlaps, labels: csr_array) -> np.ndarray:
     return out
 
 
-def judged_rows(tracks: TrackSet, drop_last: bool) -> np.ndarray:
-    """(n,) bool: the observations that count; with ``drop_last`` a track's last one does not.
+def judged_rows(tracks: TrackSet, judge_last: bool) -> np.ndarray:
+    """(n,) bool: the observations that count; without ``judge_last`` a track's last one does not.
 
     The published scoring never judges a track's last observation, so that it is missing from its predictions
     (``protocol=published``).
     """
     judged = np.ones(len(tracks), bool)
-    if drop_last and len(tracks):
+    if not judge_last and len(tracks):
         _, last = np.unique(tracks.identity[::-1], return_index=True)
         judged[len(tracks) - 1 - last] = False
     return judged

@@ -58,7 +58,8 @@ class Evaluation:
             these
             tracks allow (nearly: the labels are chosen box by box, not for the metric).
         accept_all: Of accepting every tracked box for every expression.
-        labels: (S, 3) int64: the model's accepted observations that the oracle accepts too, that it does not, and the
+        labels: (S, 3) int64: the model's accepted observations that the oracle accepts too, that it does not, and
+            the
             oracle's that the model misses.
     """
 
@@ -67,6 +68,13 @@ class Evaluation:
     oracle: Statistics
     accept_all: Statistics
     labels: np.ndarray
+
+    def select(self, rows: np.ndarray) -> Evaluation:
+        """The sequences of a boolean mask or an index array."""
+        chosen = np.arange(len(self.sequences))[rows]
+        infos = tuple(self.sequences[s] for s in chosen)
+        model, oracle, accept_all = (getattr(self, answer).select(chosen) for answer in ANSWERS)
+        return Evaluation(infos, model, oracle, accept_all, self.labels[chosen])
 
     def subsets(self) -> Iterator[tuple[str, np.ndarray]]:
         """Named subsets of the sequences that are not empty, as masks.

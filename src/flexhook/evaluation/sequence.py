@@ -40,16 +40,29 @@ class Sequence:
             mine, self.t, self.p = mine[order], self.t[order], self.p[order]
         self.frame, self.iou, self.code = overlaps.frame[mine], overlaps.iou[mine], overlaps.code[mine]
 
+    def large_frames(self, frames: np.ndarray) -> np.ndarray:
+        """Those of some frames in which true or predicted boxes are eight or more, each once.
+
+        NumPy adds up to seven numbers one after the other and more of them in pairs, with another rounding.
+        """
+        frames = np.unique(frames)
+        counts = [
+            np.searchsorted(mine, frames, side="right") - np.searchsorted(mine, frames)
+            for mine in (self.truth_frame, self.track_frame)
+        ]
+        return frames[np.maximum(*counts) >= 8]
+
     def frame_pairs(self, frame: int) -> tuple[slice, np.ndarray, np.ndarray, tuple[int, int]]:
         """The pairs of one frame and their places in its (true x predicted) matrix.
 
         Returns:
             The slice of the frame's pairs; row and column of each; shape of the matrix, pairless boxes included.
         """
-        at = slice(*np.searchsorted(self.frame, [frame, frame + 1]))
-        first_t, end_t = np.searchsorted(self.truth_frame, [frame, frame + 1])
-        first_p, end_p = np.searchsorted(self.track_frame, [frame, frame + 1])
-        return at, self.t[at] - first_t, self.p[at] - first_p, (int(end_t - first_t), int(end_p - first_p))
+        edges = np.array([frame, frame + 1])
+        at = slice(*self.frame.searchsorted(edges))
+        first_t, end_t = self.truth_frame.searchsorted(edges).tolist()
+        first_p, end_p = self.track_frame.searchsorted(edges).tolist()
+        return at, self.t[at] - first_t, self.p[at] - first_p, (end_t - first_t, end_p - first_p)
 
 
 def _by_frame(rows: np.ndarray, frame: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -37,7 +37,8 @@ class VideoFolder:
 def find_sequences(folder: str | Path) -> dict[str, list[Path]]:
     """The sequence folders below ``folder``, by video.
 
-    A video's name is its path, without the part that all videos share (``TAO/a`` and ``TAO/b`` are ``a`` and ``b``).
+    A video's name is its path, without the part that all videos share (``TAO/a`` and ``TAO/b`` are ``a`` and
+    ``b``).
 
     Raises:
         InputError: The folder is missing or empty, or a sequence lacks one of its files.
@@ -151,7 +152,7 @@ def _parse(line: bytes) -> tuple[float, ...]:
         shown = line.decode(errors="replace").strip()
         raise _RowError(f"'{shown[:80]}' is not a MOT row", line, f"{ROW}, numbers separated by commas or by spaces")
     frame, identity, x, y, w, h = values[:6]
-    if not (frame >= 1 and frame == int(frame)):
+    if not (1 <= frame < 1 << 53 and frame == int(frame)):
         raise _RowError(f"the frame is {frame:g}", line, "a whole number from 1 on")
     if not (0 <= identity < 1 << 53 and identity == int(identity)):
         raise _RowError(f"the identity is {identity:g}", line, "a whole number from 0 on")

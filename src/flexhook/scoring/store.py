@@ -69,9 +69,12 @@ def score_file(folder: str | Path, video: str) -> Path:
 
 
 def scored_videos(folder: str | Path) -> list[str]:
-    """Names of the videos whose scores are complete in ``folder``, sorted; empty where there is no such folder."""
+    """Names of the videos whose scores are complete in ``folder``, sorted; empty where there is no such folder.
+
+    ``sequences.npz``, which an evaluation may leave there, is none of them.
+    """
     folder = Path(folder)
-    files = (file.relative_to(folder) for file in folder.rglob("*.npz"))
+    files = (file.relative_to(folder) for file in folder.rglob("*.npz") if file.name != "sequences.npz")
     return sorted(file.as_posix()[:-4] for file in files if not any(part.startswith(".") for part in file.parts))
 
 

@@ -1,0 +1,165 @@
+"""``flexhook evaluate``: a Hydra application."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import hydra.utils
+from omegaconf import DictConfig, OmegaConf
+
+from flexhook.commands.hydra_app import hydra_command
+from flexhook.datasets.reader import Reader
+from flexhook.errors import ConfigError, InputError
+from flexhook.evaluation.evaluate import accepted_rows, evaluate_folder, evaluate_videos, referent_rows
+from flexhook.evaluation.oracle import judged_rows
+from flexhook.evaluation.statistics import METRICS
+from flexhook.evaluation.trackeval_folder import write_trackeval_folder
+from flexhook.scoring.store import VideoScores, read_scores
+from flexhook.structures import Video
+from flexhook.structures.whole_files import whole_file
+
+
+def task(cfg: DictConfig) -> None:
+    """Evaluate a results folder, a run or a folder of scores.
+
+    Raises:
+        InputError: The configuration contradicts itself, or files are missing or malformed.
+    """
+    given = [name for name in ("results", "run", "scores") if cfg[name] is not None]
+    if len(given) != 1:
+        raise ConfigError(
+            f"{' and '.join(given) if given else 'none of results, run and scores'} given",
+            expected="one of results=FOLDER, run=RUN_FOLDER and scores=FOLDER",
+            hint="`flexhook evaluate --help` shows them all",
+        )
+    if given == ["results"]:
+        _evaluate_results(cfg)
+    else:
+        _evaluate_scores(cfg)
+
+
+def _evaluate_results(cfg: DictConfig) -> None:
+    out = None if cfg.out is None else Path(str(cfg.out))
+    if out is not None and out.is_dir():
+        raise ConfigError("out is a folder", file=out, expected="the name of a JSON file")
+    print(f"evaluating the sequences in {cfg.results} with the {cfg.engine} engine", flush=True)
+    summary = evaluate_folder(str(cfg.results), engine=cfg.engine, processes=cfg.processes, progress=_say).summary()
+    print(f"\n{len(summary['sequences'])} (video, expression) sequences")
+    for name in METRICS:
+        print(f"  {name:26}{100 * summary['pooled'][name]:8.2f}")
+    print(f"  {'HOTA mean over expressions':26}{100 * summary['mean_over_expressions']['HOTA']:8.2f}")
+    print(f"  {'expressions with HOTA 0':26}{summary['zero_HOTA_expressions']:8d}")
+    if out is not None:
+        _write_json(out, summary)
+        print(f"\nthe scores lie in {out}")
+
+
+def _evaluate_scores(cfg: DictConfig) -> None:
+    scores, out, data, protocol = _places(cfg)
+    reader: Reader = hydra.utils.instantiate(data.reader)
+    names = list(reader.video_names(cfg.split))
+    if cfg.videos is not None:
+        unknown = [name for name in cfg.videos if name not in names]
+        if unknown:
+            raise ConfigError(
+                f"the split {cfg.split} has no video {unknown[0]}", expected=f"some of {', '.join(names)}"
+            )
+        names = list(cfg.videos)
+    judge_last = bool(protocol.get("judge_last_observation", True))
+    print(f"evaluating {len(names)} videos scored in {scores} with the {cfg.engine} engine", flush=True)
+    evaluation = evaluate_videos(
+        _videos(reader, scores, names, cfg.trackeval, judge_last),
+        judge_last_observation=judge_last,
+        engine=cfg.engine,
+        processes=cfg.processes,
+        progress=_say,
+    )
+    end = "" if cfg.split == "test" else f"_{cfg.split}"
+    print(f"\n{evaluation}\n")
+    evaluation.write_expressions_csv(out / f"expressions{end}.csv")
+    evaluation.save(out / f"sequences{end}.npz")
+    metrics = out / f"metrics{end}.json"
+    _write_json(metrics, {**_metrics_there(metrics), **evaluation.metrics(cfg.split)})
+    if cfg.trackeval is not None:
+        print(f"the sequences lie in {cfg.trackeval} in TrackEval's layout")
+    print(f"metrics{end}.json, expressions{end}.csv and sequences{end}.npz lie in {out}")
+
+
+def _places(cfg: DictConfig) -> tuple[Path, Path, DictConfig, Mapping[str, Any]]:
+    """Folder of scores, folder of the output, configuration of the data and of the protocol."""
+    mine = cfg.get("data") or OmegaConf.create()
+    protocol = cfg.get("protocol") or {}
+    if cfg.run is not None:
+        from flexhook.experiment.run_folder import read_config
+
+        run = Path(str(cfg.run))
+        held = read_config(run)
+        data = OmegaConf.merge(held.get("data") or {}, mine)
+        protocol = protocol or held.get("protocol") or {}
+        scores, out = run / "scores", run
+    else:
+        scores, data = Path(str(cfg.scores)), mine
+        in_run = (scores.absolute().parent / "config.yaml").is_file()
+        out = scores.absolute().parent if in_run else scores
+    if not scores.is_dir():
+        raise InputError(
+            "there is no folder of scores",
+            file=scores,
+            expected="scores/<video>.npz and expressions.json",
+            hint="`flexhook score` writes them",
+        )
+    if "reader" not in data:
+        raise ConfigError(
+            "the dataset is not named",
+            expected="data=NAME data.root=FOLDER beside scores=FOLDER, or a run whose config.yaml has data.reader",
+        )
+    if cfg.out is not None:
+        out = Path(str(cfg.out))
+    return scores, out, data, protocol  # type: ignore[return-value]
+
+
+def _videos(
+    reader: Reader, scores: Path, names: list[str], trackeval: str | None, judge_last: bool
+) -> Iterator[tuple[Video, VideoScores]]:
+    for name in names:
+        video, scored = reader.read(name), read_scores(scores, name)
+        yield video, scored
+        if trackeval is not None:
+            slugs = tuple(expression.slug for expression in scored.expressions)
+            accepted = scored.accepted & judged_rows(scored.tracks, judge_last)[:, None]
+            write_trackeval_folder(
+                trackeval, name, video.truth, scored.tracks, slugs, referent_rows(video, slugs), accepted_rows(accepted)
+            )
+
+
+def _metrics_there(path: Path) -> dict[str, Any]:
+    """Metrics that other commands wrote into the file; none where there is no such file."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"the file does not read ({error})",
+            file=path,
+            expected="a JSON object of metrics",
+            hint="Remove it and evaluate again",
+        ) from None
+    if not isinstance(content, dict):
+        raise InputError("the file is no JSON object", file=path, hint="Remove it and evaluate again")
+    return content
+
+
+def _write_json(path: Path, content: Mapping[str, Any]) -> None:
+    with whole_file(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)
+
+
+run = hydra_command("evaluate", task)
