@@ -46,6 +46,10 @@ def hydra_command(config_name: str, task: Callable[[DictConfig], object]) -> Cal
                 raise input_error_behind(error) or ConfigError(
                     str(error).strip(), hint="`--cfg job` prints the composed configuration, `--help` the groups"
                 ) from error
+            except ValueError as error:
+                if "Config group override" not in str(error):
+                    raise
+                raise ConfigError(str(error), expected="GROUP=NAME", hint="GROUP=none leaves an overlay out") from error
         return 0
 
     return run

@@ -9,31 +9,37 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from flexhook.model.layers import AttentionBlock, OwnTokens, SharedTokens
+from flexhook.model.layers import AttentionBlock, OwnTokens, SharedTokens, TokenSet
 
 
 @dataclass
-class TextMemory:
-    """Keys and values of sentences for every scale of the decoder; computed once however many windows ask.
+class Memory:
+    """Keys and values of R sequences of tokens (sentences, or what frames show for them) for every scale of the decoder.
+
+    Computed once however many windows ask; :meth:`select` says which sequences a window's expressions are.
 
     Attributes:
-        key: Per scale (U, L, heads, d).
-        value: Per scale (U, L, heads, d).
-        mask: (U, L) bool, False at padding.
+        key: Per scale (R, K, heads, d), after ``select`` (B or 1, N, K, heads, d).
+        value: The same shapes.
+        mask: (R, K) bool, False at padding, after ``select`` (B or 1, N, K); None where all tokens count.
     """
 
     key: list[Tensor]
     value: list[Tensor]
-    mask: Tensor
+    mask: Tensor | None = None
 
-    def select(self, index: Tensor | slice | None) -> TextMemory:
-        """As seen from windows: ``index`` (B, N) gives each window its own sentences, None or a slice shares them."""
-        if index is None:
-            index = slice(None)
-        if isinstance(index, slice):
-            return TextMemory([k[index][None] for k in self.key], [v[index][None] for v in self.value],
-                              self.mask[index][None])
-        return TextMemory([k[index] for k in self.key], [v[index] for v in self.value], self.mask[index])
+    def select(self, index: Tensor | slice) -> Memory:
+        """As seen from windows: ``index`` (B, N) gives each window its own sequences, a slice shares some among all."""
+
+        def pick(x: Tensor) -> Tensor:
+            return x[index][None] if isinstance(index, slice) else x[index]
+
+        return Memory([pick(k) for k in self.key], [pick(v) for v in self.value],
+                      None if self.mask is None else pick(self.mask))
+
+    def at(self, scale: int) -> OwnTokens:
+        """The token set of one scale, after ``select``."""
+        return OwnTokens(self.key[scale], self.value[scale], self.mask)
 
 
 class Head(nn.Module):
@@ -71,38 +77,36 @@ class PairwiseCorrespondenceDecoder(nn.Module):
         flat = torch.cat([centre, size], -1).flatten(1).to(self.box_embedding.dtype)  # (B, 4T), frame by frame
         return (flat @ self.box_embedding / self.width**0.5)[:, None]
 
-    def text_memory(self, tokens: Tensor, mask: Tensor, position: Tensor) -> TextMemory:
+    def text_memory(self, tokens: Tensor, mask: Tensor, position: Tensor) -> Memory:
         """Keys and values of (U, L, D) text tokens, with (L, D) position vectors on the keys."""
         pairs = [block.keys_values(tokens, position) for block in self.blocks]
-        return TextMemory([k for k, _ in pairs], [v for _, v in pairs], mask)
+        return Memory([k for k, _ in pairs], [v for _, v in pairs], mask)
 
-    def trajectory_memory(self, trajectory: Sequence[Tensor]) -> list[SharedTokens]:
-        """Keys and values of trajectory tokens, per scale (B, h_s * w_s, D), shared by all expressions of a window."""
-        return [SharedTokens(*block.keys_values(t)) for block, t in zip(self.blocks, trajectory, strict=True)]
+    def reference_memory(self, tokens: Sequence[Tensor]) -> Memory:
+        """Keys and values of reference tokens, per scale (R, M, D)."""
+        pairs = [block.keys_values(t) for block, t in zip(self.blocks, tokens, strict=True)]
+        return Memory([k for k, _ in pairs], [v for _, v in pairs])
+
+    def trajectory_memory(self, trajectory: Sequence[Tensor]) -> list[TokenSet]:
+        """Trajectory tokens, per scale (B, h_s * w_s, D), as token sets that all expressions of a window share."""
+        first, *others = zip(self.blocks, trajectory, strict=True)
+        return [first[0].unmapped(first[1]), *(SharedTokens(*block.keys_values(t)) for block, t in others)]
 
     def forward(
-        self, boxes: Tensor, trajectory: Sequence[Tensor], text: TextMemory, reference: Sequence[Tensor] | None
-    ) -> Tensor:
-        """Logits (B, S, N, 2) of every (window, expression) at every scale; arguments as :meth:`decode`, with
-        ``trajectory`` the trajectory tokens themselves, per scale (B, h_s * w_s, D).
-        """
-        return self.decode(boxes, self.trajectory_memory(trajectory), text, reference)
-
-    def decode(
         self,
         boxes: Tensor,
-        trajectory: Sequence[SharedTokens],
-        text: TextMemory,
-        reference: Sequence[Tensor] | None,
+        trajectory: Sequence[TokenSet],
+        text: Memory,
+        reference: Memory | None,
         last_only: bool = False,
     ) -> Tensor:
-        """Logits from what windows and sentences have prepared.
+        """Logits of every (window, expression) at every scale.
 
         Args:
             boxes: (B, T, 4) fractions of the frame, not clipped.
-            trajectory: Per scale the windows' keys and values (:meth:`trajectory_memory`).
-            text: Memory selected for these windows (:meth:`TextMemory.select`): keys (B or 1, N, L, heads, d).
-            reference: Per scale (B or 1, N, M, D) reference tokens; None without conditioning.
+            trajectory: Per scale the windows' tokens (:meth:`trajectory_memory`).
+            text: The expressions' words, selected for these windows.
+            reference: Their reference tokens, selected; None without conditioning.
             last_only: Compute the logits of the last scale only (scoring).
 
         Returns:
@@ -110,10 +114,9 @@ class PairwiseCorrespondenceDecoder(nn.Module):
         """
         query, logits = self.first_query(boxes), []
         for s, block in enumerate(self.blocks):
-            sets: list[OwnTokens | SharedTokens] = [OwnTokens(text.key[s], text.value[s], text.mask)]
+            sets: list[TokenSet] = [text.at(s), trajectory[s]]
             if reference is not None:
-                sets.append(OwnTokens(*block.keys_values(reference[s])))
-            sets.append(trajectory[s])
+                sets.append(reference.at(s))
             query = block(query, sets)
             if not last_only or s == len(self.blocks) - 1:
                 logits.append(self.heads[s](query))

@@ -10,10 +10,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from flexhook.errors import ConfigError
-from flexhook.model.decoder import TextMemory
+from flexhook.model.decoder import Memory
 from flexhook.model.hook import FrameMaps
 
-GRID_AT_STRIDE = {4: (16, 48), 8: (8, 24), 16: (4, 12), 32: (2, 6)}
+STRIDES = (4, 8, 16, 32)
 
 
 @dataclass
@@ -85,7 +85,7 @@ class SentenceState:
         points: Per scale (U, M, 2) reference points; None without conditioning.
     """
 
-    memory: TextMemory
+    memory: Memory
     points: list[Tensor] | None
 
 
@@ -100,9 +100,10 @@ class FlexHook(nn.Module):
         temporal: Makes the temporal integration from ``channels``, ``width``, ``grids``, ``num_frames``.
         decoder: Makes the decoder from ``width``, ``num_scales``, ``num_frames``.
         num_frames: T, frames of a window.
+        grid: (h, w) grid points in a box at stride 4, halved at each further scale. A finer one costs in proportion.
 
     Raises:
-        ConfigError: The visual encoder's scales do not halve one after the other.
+        ConfigError: The visual encoder's scales do not halve one after the other, or the grid does not.
     """
 
     def __init__(
@@ -113,13 +114,17 @@ class FlexHook(nn.Module):
         temporal: Callable[..., nn.Module],
         decoder: Callable[..., nn.Module],
         num_frames: int = 4,
+        grid: tuple[int, int] = (16, 48),
     ) -> None:
         super().__init__()
         strides = list(visual.strides)
-        if any(s not in GRID_AT_STRIDE for s in strides) or any(b != 2 * a for a, b in zip(strides, strides[1:])):
+        if any(s not in STRIDES for s in strides) or any(b != 2 * a for a, b in zip(strides, strides[1:])):
             raise ConfigError(f"the visual encoder's maps have strides {strides}",
                               expected="consecutive ones among 4, 8, 16, 32", hint="Choose them with visual.strides")
-        grids = [GRID_AT_STRIDE[s] for s in strides]
+        if any(side * 4 % strides[-1] for side in grid):
+            raise ConfigError(f"grid {grid[0]}x{grid[1]} cannot be halved down to stride {strides[-1]}",
+                              expected=f"multiples of {strides[-1] // 4}")
+        grids = [(grid[0] * 4 // s, grid[1] * 4 // s) for s in strides]
         self.num_frames, self.num_scales = num_frames, len(strides)
         self.visual, self.text = visual, text
         self.hook = hook(channels=visual.channels, width=text.width, grids=grids)
@@ -161,38 +166,30 @@ class FlexHook(nn.Module):
         return self.hook.conditioning.points(tokens, mask, self.text_position[: tokens.shape[1]])
 
     def reference_tokens(
-        self, maps: FrameMaps, frame: Tensor, points: list[Tensor], expression: Tensor | None
-    ) -> list[Tensor]:
+        self, maps: FrameMaps, frame: Tensor, points: list[Tensor], expression: Tensor
+    ) -> tuple[list[Tensor], Tensor]:
         """Reference tokens of (window frames, sentence) pairs; no trajectory is involved.
 
-        A (frame, sentence) pair that several windows ask for is computed once.
+        A (frame, sentence) pair, and a (T frames, sentence) pair, that several windows ask for is computed once.
 
         Args:
             maps: Maps of F frames.
             frame: (B, T) int64.
             points: Per scale (U, M, 2).
-            expression: (B, N) int64 into U, or None for all of them.
+            expression: (B, N) int64 into U.
 
         Returns:
-            Per scale (B, N, M, D), or (1, N, M, D) where all windows have the same frames and sentences.
+            Per scale (R, M, D) tokens of the R different (T frames, sentence) pairs, and (B, N) which pair is whose.
         """
-        conditioning = self.hook.conditioning
-        num_sentences = len(points[0])
-        if expression is None:
-            frame, group = torch.unique(frame, dim=0, return_inverse=True)  # windows with the same frames
-            expression = torch.arange(num_sentences, device=frame.device)[None]
-        else:
-            group = None
-        code = frame[:, None, :] * num_sentences + expression[:, :, None]  # (B, N, T)
-        pair, place = torch.unique(code, return_inverse=True)
+        conditioning, num_sentences = self.hook.conditioning, len(points[0])
+        frame, group = torch.unique(frame, dim=0, return_inverse=True)  # windows with the same frames
+        asked, place = torch.unique(group[:, None] * num_sentences + expression, return_inverse=True)
+        code = frame[asked // num_sentences] * num_sentences + (asked % num_sentences)[:, None]  # (R, T)
+        pair, member = torch.unique(code, return_inverse=True)
         sentence = pair % num_sentences
         hidden = conditioning.hidden(maps, pair // num_sentences, [p[sentence] for p in points])
-        shape = place.shape[:2]
-        means = [
-            F.embedding_bag(place.flatten(0, 1), h.flatten(1), mode="mean").view(*shape, *h.shape[1:]) for h in hidden
-        ]
-        tokens = conditioning.tokens(means)
-        return tokens if group is None or len(frame) == 1 else [t[group] for t in tokens]
+        means = [F.embedding_bag(member, h.flatten(1), mode="mean").unflatten(1, h.shape[1:]) for h in hidden]
+        return conditioning.tokens(means), place
 
     def prepare_sentences(self, ids: Tensor, mask: Tensor) -> SentenceState:
         """Everything the model needs of sentences, for scoring many windows: (U, L) ids and mask."""
@@ -228,14 +225,13 @@ class FlexHook(nn.Module):
         """
         points = [p.unflatten(0, boxes.shape[:2]) for p in self.hook.target.coordinates(boxes.flatten(0, 1))]
         trajectory = self.decoder.trajectory_memory(self.temporal(observed, points))
-        reference = self.hook.conditioning.tokens(looked) if looked else None
+        reference = self.decoder.reference_memory(self.hook.conditioning.tokens(looked)) if looked else None
         count, step = len(sentences.memory.mask), max(max_pairs // len(boxes), 1)
         parts = []
         for start in range(0, count, step):
             part = slice(start, start + step)
-            parts.append(self.decoder.decode(
-                boxes, trajectory, sentences.memory.select(part),
-                None if reference is None else [r[None, part] for r in reference], last_only=True)[:, 0])
+            seen = None if reference is None else reference.select(part)
+            parts.append(self.decoder(boxes, trajectory, sentences.memory.select(part), seen, last_only=True)[:, 0])
         return torch.cat(parts, dim=1)
 
     def forward(self, batch: WindowBatch) -> Prediction:
@@ -246,16 +242,19 @@ class FlexHook(nn.Module):
         else:
             length = int(batch.mask.sum(1).max())
             tokens, mask = batch.tokens[:, :length], batch.mask[:, :length]
-        points = self.reference_points(tokens, mask)
-        reference = None if points is None else self.reference_tokens(maps, batch.frame, points, batch.expression)
-        memory = self.decoder.text_memory(tokens, mask, self.text_position[: tokens.shape[1]])
+        expression = batch.expression
+        if expression is None:  # every window hears all sentences
+            expression = torch.arange(len(tokens), device=tokens.device).expand(len(batch.frame), -1)
+        points, reference = self.reference_points(tokens, mask), None
+        if points is not None:
+            reference_tokens, place = self.reference_tokens(maps, batch.frame, points, expression)
+            reference = self.decoder.reference_memory(reference_tokens).select(place)
+            points = [p[expression] for p in points]
+        words = self.decoder.text_memory(tokens, mask, self.text_position[: tokens.shape[1]])
         logits = self.decoder(
             batch.boxes,
-            self.trajectory_tokens(maps, batch.frame, batch.boxes),
-            memory.select(batch.expression),
+            self.decoder.trajectory_memory(self.trajectory_tokens(maps, batch.frame, batch.boxes)),
+            words.select(slice(None) if batch.expression is None else expression),
             reference,
         )
-        if points is not None:
-            index = slice(None) if batch.expression is None else batch.expression
-            points = [p[index] if batch.expression is not None else p[None] for p in points]
         return Prediction(logits, points)

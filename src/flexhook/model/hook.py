@@ -189,6 +189,7 @@ class CHook(nn.Module):
         grids: Per scale (h_s, w_s).
         num_reference_points: M; 0 leaves the conditioning out.
         heads: Attention heads of the conditioning.
+        finest: (h, w) of the grid that all grids are means of, that of stride 4.
     """
 
     def __init__(
@@ -198,9 +199,10 @@ class CHook(nn.Module):
         grids: Sequence[tuple[int, int]],
         num_reference_points: int = 10,
         heads: int = 8,
+        finest: tuple[int, int] = (16, 48),
     ) -> None:
         super().__init__()
-        self.target = NeighbouringGridSampling(grids)
+        self.target = NeighbouringGridSampling(grids, finest)
         self.conditioning = (
             ConditioningEnhancement(channels, width, num_reference_points, heads) if num_reference_points else None
         )

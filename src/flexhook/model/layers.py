@@ -90,6 +90,34 @@ class SharedTokens:
         return out, logits.logsumexp(-1).transpose(1, 2)
 
 
+@dataclass
+class UnmappedTokens:
+    """Tokens of a window before the key and value maps, for the one query that all expressions start from.
+
+    The maps are linear, so a single query may be brought to the tokens instead: q . (Wk x) = (Wk^T q) . x, and the mean
+    of the values is Wv times the mean of the tokens. For one query that is some hundred times less work.
+
+    Attributes:
+        tokens: (B, K, D) after the key/value LayerNorm.
+        wk: (heads, head width, D) key map.
+        wv: (heads, head width, D) value map.
+    """
+
+    tokens: Tensor
+    wk: Tensor
+    wv: Tensor
+
+    def attend(self, query: Tensor, scale: float) -> tuple[Tensor, Tensor]:
+        """Attention of (B, n, heads, d) queries: output of the same shape and log-sum-exp (B, n, heads)."""
+        moved = torch.einsum("bnhd,hdc->bnhc", query * scale, self.wk)
+        logits = torch.einsum("bnhc,bkc->bnhk", moved, self.tokens)
+        mean = torch.einsum("bnhk,bkc->bnhc", logits.softmax(-1), self.tokens)
+        return torch.einsum("bnhc,hdc->bnhd", mean, self.wv), logits.logsumexp(-1)
+
+
+TokenSet = OwnTokens | SharedTokens | UnmappedTokens
+
+
 class AttentionBlock(nn.Module):
     """Pre-norm cross-attention with a feed-forward part (DESIGN: LayerNorms, four bias-free maps, bias-free MLP D -> 4D -> D).
 
@@ -128,7 +156,12 @@ class AttentionBlock(nn.Module):
         x = self.kv_norm(tokens)
         return self._split(self.wk(x if position is None else x + position)), self._split(self.wv(x))
 
-    def forward(self, query: Tensor, token_sets: Sequence[OwnTokens | SharedTokens]) -> Tensor:
+    def unmapped(self, tokens: Tensor) -> UnmappedTokens:
+        """(B, K, D) tokens for a block whose query is one per window."""
+        wk, wv = (w.weight.unflatten(0, (self.heads, -1)) for w in (self.wk, self.wv))
+        return UnmappedTokens(self.kv_norm(tokens), wk, wv)
+
+    def forward(self, query: Tensor, token_sets: Sequence[TokenSet]) -> Tensor:
         """Attend to all token sets at once, then the feed-forward part.
 
         Args:

@@ -62,7 +62,7 @@ class FocalLoss(WeightedCrossEntropy):
 
 
 def spread(points: Tensor, margin: float = 0.1) -> Tensor:
-    """r of groups of points: mutual repulsion plus half the border penalty (DESIGN, section 4).
+    """R of groups of points: mutual repulsion plus half the border penalty (DESIGN, section 4).
 
     Args:
         points: (..., n, 2) in [-1, 1].

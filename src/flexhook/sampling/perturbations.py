@@ -56,7 +56,7 @@ class SegmentMasking:
         if self.span < num_frames:
             raise ConfigError(f"perturbation.masking.span is {self.span} with windows of {num_frames} frames",
                               expected=f"at least {num_frames}", hint="Raise it or use perturbation=no_masking")
-        return self.length
+        return self.span
 
     def draw(self, length: int, num_frames: int, rng: np.random.Generator) -> np.ndarray:
         """First, last and T-2 drawn positions."""

@@ -1,0 +1,107 @@
+"""From a composed configuration to the objects of an experiment."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+
+from flexhook.datasets.reader import Reader, load
+from flexhook.errors import ConfigError, InputError
+from flexhook.experiment.callbacks import restore_frozen
+from flexhook.experiment.datamodule import ReferringDataModule, require_videos
+from flexhook.experiment.module import ReferringModule
+
+
+def build_reader(cfg: DictConfig) -> Reader:
+    """The dataset's reader; the synthetic world is made first where the configuration has a generator."""
+    if cfg.data.get("generator"):
+        from flexhook.datasets.synthetic import ensure
+
+        ensure(cfg.data.root, instantiate(cfg.data.generator))
+    return instantiate(cfg.data.reader)
+
+
+def build_model(cfg: DictConfig) -> torch.nn.Module:
+    """The referring model, initialised from the seed."""
+    torch.manual_seed(cfg.seed)
+    return instantiate(cfg.model)
+
+
+def build_module(cfg: DictConfig) -> ReferringModule:
+    """Model, losses, optimiser and freezing."""
+    return ReferringModule(
+        model=build_model(cfg),
+        loss=instantiate(cfg.loss.match),
+        regulariser=instantiate(cfg.loss.regulariser) if cfg.loss.get("regulariser") else None,
+        optimizer=instantiate(cfg.optim.optimizer),
+        weight_decay=cfg.optim.weight_decay,
+        milestones=tuple(cfg.optim.milestones),
+        factor=cfg.optim.factor,
+        freeze=tuple(cfg.freeze),
+        freeze_mode=cfg.protocol.freeze_mode,
+        seed=cfg.seed,
+    )
+
+
+def build_datamodule(cfg: DictConfig, reader: Reader, tokenize) -> ReferringDataModule:
+    """Training and validation videos with true boxes."""
+    if cfg.sampling.get("items") is None:
+        raise ConfigError("the configuration has no sampling.items", hint="Choose sampling=windows or sampling=clips")
+    return ReferringDataModule(
+        train=require_videos(load(reader, "train"), "train"),
+        val=load(reader, cfg.protocol.validate_on) if cfg.protocol.validate_on in reader.splits else [],
+        items=instantiate(cfg.sampling["items"]),
+        val_items=instantiate(cfg.sampling.val_items),
+        swap=instantiate(cfg.perturbation.swap),
+        tokenize=tokenize,
+        image_size=tuple(cfg.image_size),
+        batch_size=cfg.sampling.batch_size,
+        num_workers=cfg.sampling.num_workers,
+        seed=cfg.seed,
+        keep_images=cfg.sampling.keep_images,
+    )
+
+
+def read_checkpoint(path: str | Path) -> dict:
+    """A checkpoint's content: tensors and plain containers, nothing is executed.
+
+    Raises:
+        InputError: The file is missing or no checkpoint of ours.
+    """
+    hint = "Name a file under checkpoints/ of a run folder; the authors' .pth files go through `flexhook convert` first"
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise InputError("the checkpoint does not exist", file=path, hint=hint) from None
+    except Exception as error:
+        raise InputError(f"the checkpoint does not load ({str(error).splitlines()[0]})", file=path, hint=hint) from None
+    if not isinstance(checkpoint, dict) or "flexhook" not in checkpoint or "state_dict" not in checkpoint:
+        raise InputError("the file is not a checkpoint of this project", file=path, hint=hint)
+    return checkpoint
+
+
+def load_model(path: str | Path) -> tuple[torch.nn.Module, DictConfig]:
+    """A model as its checkpoint has it, in evaluation mode, and the configuration it was trained with."""
+    checkpoint = read_checkpoint(path)
+    cfg = OmegaConf.create(checkpoint["flexhook"]["config"])
+    model = build_model(cfg)  # type: ignore[arg-type]
+    load_weights(model, checkpoint, str(path))
+    return model.eval(), cfg  # type: ignore[return-value]
+
+
+def load_weights(model: torch.nn.Module, checkpoint: dict, path: str) -> None:
+    """Put a checkpoint's weights into a model built from the same configuration.
+
+    Raises:
+        InputError: Names or shapes do not fit.
+    """
+    restore_frozen(model, checkpoint, path)
+    state = {k.removeprefix("model."): v for k, v in checkpoint["state_dict"].items()}
+    try:
+        model.load_state_dict(state)
+    except RuntimeError as error:
+        raise InputError(f"the checkpoint does not fit the model it describes ({error})", file=path,
+                         hint="It was written by another version; train again or convert it") from None

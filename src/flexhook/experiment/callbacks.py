@@ -1,0 +1,100 @@
+"""Callbacks: a line per epoch, what checkpoints hold, batch statistics that agree between processes."""
+
+from __future__ import annotations
+
+import time
+
+import lightning as L
+import torch
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.utilities import rank_zero_only
+
+from flexhook import __version__
+from flexhook.errors import InputError
+from flexhook.experiment.features import weights_fingerprint
+
+
+class EpochLine(Callback):
+    """Prints one line per epoch: losses, validation scores, seconds, what is left."""
+
+    def __init__(self) -> None:
+        self._begin = self._epoch_begin = 0.0
+
+    def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        """Start the clock."""
+        self._begin, self._first = time.perf_counter(), trainer.current_epoch
+
+    def on_train_epoch_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        """Start the epoch's clock."""
+        self._epoch_begin = time.perf_counter()
+
+    @rank_zero_only
+    def on_train_epoch_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        """Print the line."""
+        values = trainer.callback_metrics
+        text = [f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}"]
+        text += [f"{k} {values[k]:.4f}" for k in ("train/loss",) if k in values]
+        text += [f"{k} {values[k]:.2f}" for k in ("val/F1", "val/precision", "val/recall") if k in values]
+        now, done = time.perf_counter(), trainer.current_epoch + 1 - self._first
+        left = (now - self._begin) / done * ((trainer.max_epochs or 0) - trainer.current_epoch - 1)
+        print("  ".join([*text, f"{now - self._epoch_begin:.0f} s, {left:.0f} s left"]), flush=True)
+
+
+class CheckpointContent(Callback):
+    """Adds the composed configuration to checkpoints and leaves frozen encoders' weights out of them.
+
+    A frozen encoder is the pretrained one that the configuration names; its fingerprint is kept and compared on loading.
+
+    Args:
+        config: The run's configuration as plain containers.
+    """
+
+    def __init__(self, config: dict) -> None:
+        self.config = config
+        self._fingerprints: dict[str, str] = {}
+
+    def on_save_checkpoint(self, trainer: L.Trainer, module: L.LightningModule, checkpoint: dict) -> None:
+        """Drop what is frozen, note whose it was."""
+        for name in module.frozen:  # type: ignore[union-attr]
+            if name not in self._fingerprints:
+                self._fingerprints[name] = weights_fingerprint(getattr(module.model, name))
+        checkpoint["state_dict"] = {
+            k: v for k, v in checkpoint["state_dict"].items()
+            if not k.startswith(tuple(f"model.{name}." for name in module.frozen))  # type: ignore[union-attr]
+        }
+        checkpoint["flexhook"] = {"version": __version__, "config": self.config, "frozen": dict(self._fingerprints)}
+
+    def on_load_checkpoint(self, trainer: L.Trainer, module: L.LightningModule, checkpoint: dict) -> None:
+        """Put the frozen encoders' weights back before Lightning loads strictly."""
+        restore_frozen(module.model, checkpoint, "the checkpoint")  # type: ignore[arg-type]
+
+
+def restore_frozen(model: torch.nn.Module, checkpoint: dict, path: str) -> None:
+    """Complete a checkpoint's state dict with the frozen encoders of a freshly built model.
+
+    Args:
+        model: The model, built from the checkpoint's configuration.
+        checkpoint: The loaded checkpoint; its ``state_dict`` is completed in place.
+        path: Its name, for the message.
+
+    Raises:
+        InputError: The pretrained encoder at hand is not the one the checkpoint was trained with.
+    """
+    for name, fingerprint in checkpoint.get("flexhook", {}).get("frozen", {}).items():
+        encoder = getattr(model, name)
+        if weights_fingerprint(encoder) != fingerprint:
+            raise InputError(f"the frozen {name} encoder at hand has other weights than the one trained with", file=path,
+                             expected=f"the same pretrained weights (fingerprint {fingerprint})",
+                             hint="Install the encoder's weights of that time or train again")
+        for key, value in encoder.state_dict().items():
+            checkpoint["state_dict"][f"model.{name}.{key}"] = value
+
+
+class SharedBuffers(Callback):
+    """Gives every process the first one's batch statistics before validation, so that all validate one model."""
+
+    def on_validation_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        """Broadcast the buffers."""
+        if trainer.world_size > 1:
+            for buffer in module.buffers():
+                torch.distributed.broadcast(buffer, 0)

@@ -1,0 +1,80 @@
+"""Scoring a split of a dataset with a model: tracks in, score files out."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+
+from flexhook.datasets.reader import Reader
+from flexhook.errors import ConfigError
+from flexhook.experiment.features import weights_fingerprint
+from flexhook.scoring.engine import ScoringEngine, ScoringReport
+from flexhook.scoring.store import write_expressions
+from flexhook.scoring.writer import ScoreWriter
+
+log = logging.getLogger(__name__)
+
+
+def best_device(accelerator: str = "auto") -> torch.device:
+    """The first GPU if there is one and it is not ruled out, else the CPU."""
+    return torch.device("cuda" if accelerator != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def build_engine(model: torch.nn.Module, cfg: DictConfig, device: torch.device) -> ScoringEngine:
+    """The engine that ``cfg.scoring`` describes."""
+    options = OmegaConf.to_container(cfg.scoring, resolve=True)
+    return ScoringEngine(model, model.text.tokenize, tuple(cfg.image_size), device, **options)  # type: ignore[arg-type]
+
+
+def build_tracker(cfg: DictConfig):
+    """The tracker output that ``cfg.data.tracker`` names.
+
+    Raises:
+        ConfigError: The dataset's configuration has none.
+    """
+    if not cfg.data.get("tracker"):
+        raise ConfigError("the dataset has no tracker output", expected="data.tracker",
+                          hint="Set data.tracker.root to a folder of MOT files")
+    return instantiate(cfg.data.tracker)
+
+
+def score_videos(
+    engine: ScoringEngine, reader: Reader, tracker, names: Sequence[str], folder: Path, share: tuple[int, int] = (0, 1)
+) -> list[ScoringReport]:
+    """Score videos into a folder; what is already there and of the same making is not done again.
+
+    Args:
+        engine: The engine.
+        reader: The dataset.
+        tracker: Gives the trajectories of a video.
+        names: All videos; expressions.json names them all.
+        folder: The folder of scores.
+        share: (rank, number of processes): this process takes every so-many-th video.
+
+    Returns:
+        A report per video scored here.
+    """
+    key = f"{weights_fingerprint(engine.model)} {engine.image_size} {engine.dtype}"
+    reports, expressions = [], {}
+    for k, name in enumerate(names):
+        if k % share[1] != share[0] and share[0] != 0:
+            continue
+        video = reader.read(name)
+        expressions[name] = video.expressions
+        if k % share[1] != share[0]:
+            continue
+        tracks = tracker.read(video)
+        with ScoreWriter(folder, name, tracks, video.expressions, key=key) as writer:
+            report = engine.score(video, tracks, video.expressions, writer)
+        reports.append(report)
+        again = f", {report.frames_again} frames encoded again" if report.frames_again else ""
+        log.info(f"scored {name}: {report.windows} windows x {report.expressions} expressions, {report.frames} frames in "
+                 f"{report.seconds:.1f} s{again}")
+    if share[0] == 0:
+        write_expressions(folder, expressions)
+    return reports
