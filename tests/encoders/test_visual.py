@@ -32,6 +32,12 @@ def test_sizes_are_found_out(model, strides, channels):
     ]
 
 
+def test_one_scale_of_another_stride_gets_the_grid_of_stride_16():
+    encoder = TimmVisualEncoder("vit_small_patch14_dinov2", image_size=(56, 168), depth=1)
+    assert encoder.strides == (16,)
+    assert encoder(torch.zeros(1, 3, 56, 168))[0].shape == (1, 384, 4, 12)
+
+
 def test_every_parameter_is_used():
     for model in ("resnet18", "vit_tiny_patch16_224", "pvt_v2_b0"):
         encoder = TimmVisualEncoder(model, image_size=SIZE)

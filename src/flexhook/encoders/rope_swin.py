@@ -93,7 +93,7 @@ def initial_frequencies(heads: int, head_dim: int, theta: float) -> Tensor:
 class RopeSwinEncoder(nn.Module):
     """RoPE-Swin: no relative position bias, rotary window attention, a learned absolute position embedding.
 
-    The maps are each stage's output before its downsampling, unnormalised. Windows are image height / 32 wide and high.
+    The maps are each stage's output before its downsampling, unnormalised.
 
     Args:
         image_size: (height, width) in pixels, multiples of 32.
@@ -108,6 +108,7 @@ class RopeSwinEncoder(nn.Module):
         drop_path: Stochastic depth at the deepest block, rising linearly from 0; larger regularises more.
         mlp_ratio: Width of the hidden layer of a block's MLP over the block's.
         rope_theta: Base of the rotary frequencies' initial magnitudes.
+        window_size: Height and width of a window in patches; image height / 32 where it is None.
 
     Attributes:
         channels: Channels of each scale.
@@ -134,6 +135,7 @@ class RopeSwinEncoder(nn.Module):
         drop_path: float = 0.1,
         mlp_ratio: float = 4.0,
         rope_theta: float = 10.0,
+        window_size: int | None = None,
     ) -> None:
         super().__init__()
         height, width = self.image_size = (int(image_size[0]), int(image_size[1]))
@@ -146,7 +148,7 @@ class RopeSwinEncoder(nn.Module):
         self.mean, self.std = tuple(map(float, mean)), tuple(map(float, std))
         self.net = SwinTransformer(
             img_size=self.image_size,
-            window_size=height // 32,
+            window_size=window_size or height // 32,
             num_classes=0,
             embed_dim=embed_dim,
             depths=tuple(depths),

@@ -40,7 +40,7 @@ class TimmVisualEncoder(nn.Module):
 
     Attributes:
         channels: Channels of each scale.
-        strides: Stride of each scale.
+        strides: Stride of each scale; 16, whose grid it gets, for the one scale of a model with one stride.
         image_size: (height, width) of the images.
 
     Raises:
@@ -73,7 +73,7 @@ class TimmVisualEncoder(nn.Module):
         if pretrained or weights is not None:
             fill(self.net, load_whole_model(model, self.image_size, weights, **arguments), model)
         self.channels_last = str(getattr(self.net, "output_fmt", "NCHW")).endswith("NHWC")
-        self.strides = tuple(info.reduction()[i] for i in chosen)
+        self.strides = (16,) if len(set(info.reduction())) == 1 else tuple(info.reduction()[i] for i in chosen)
         self.channels = tuple(m.shape[1] for m in self._dry_run(model))
 
     def forward(self, images: Tensor) -> list[Tensor]:

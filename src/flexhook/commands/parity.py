@@ -1,0 +1,50 @@
+"""``flexhook parity``: compare this model with golden values, number by number."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+
+def run(argv: list[str]) -> int:
+    """Compare and print a table.
+
+    Returns:
+        0 when every quantity of the folder was compared and is within tolerance, 1 otherwise.
+    """
+    parser = argparse.ArgumentParser(
+        prog="flexhook parity",
+        description="Loads a model's weights and inputs from a folder, computes features, text and trajectory tokens, "
+        "reference points, logits, loss and gradients, and prints the largest difference from the folder's values. "
+        "Exit status 0: everything in the folder was compared and agrees; 1: something differs or is missing.",
+        epilog="Tolerances: 1e-9 in float64 (gradient norms 1e-7 relative), 5e-5 in float32 (1e-4 relative).",
+    )
+    parser.add_argument(
+        "folder", type=Path, help="config.json, state_dict.safetensors, inputs.npz, outputs.npz, scalars.json"
+    )
+    parser.add_argument("--dtype", choices=("float32", "float64"), default="float64", help="precision to compute in")
+    arguments = parser.parse_args(argv)
+
+    import torch
+
+    from flexhook.errors import InputError
+    from flexhook.parity.compare import compare, table
+    from flexhook.parity.golden import read_golden
+
+    print(f"comparing with {arguments.folder} in {arguments.dtype}")
+    try:
+        golden = read_golden(arguments.folder)
+        rows = compare(golden, getattr(torch, arguments.dtype), str(arguments.folder / "state_dict.safetensors"))
+    except InputError as error:
+        if not arguments.folder.is_dir():
+            raise
+        print(f"flexhook parity: {error}", file=sys.stderr)
+        return 1
+    print(table(rows))
+    failed = [r.quantity for r in rows if not r.passed]
+    if failed:
+        print(f"FAIL: {len(failed)} of {len(rows)} quantities differ or are missing: {', '.join(failed[:20])}")
+        return 1
+    print(f"all {len(rows)} quantities agree")
+    return 0

@@ -1,0 +1,237 @@
+"""What model a checkpoint holds: as a golden folder's ``config.json`` says it, or read off the tensors' shapes."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from hydra.utils import instantiate
+from torch import Tensor
+
+from flexhook.encoders.text import KNOWN_CONFIGS
+from flexhook.encoders.visual import CLIP_MEAN, CLIP_STD
+from flexhook.errors import InputError
+from flexhook.model.decoder import PairwiseCorrespondenceDecoder
+from flexhook.model.flexhook import FlexHook
+from flexhook.model.hook import CHook
+from flexhook.model.temporal import TemporalIntegration
+
+RESNETS = {"resnet18": "resnet18", "resnet34": "resnet34", "resnet50": "resnet50", "clip_rn50": "resnet50_clip_gap"}
+RESNET_BLOCKS = {(2, 2, 2, 2): "resnet18", (3, 4, 6, 3): "resnet34"}
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """Everything that tells one model of the paper from another; the names are those of ``config.json``.
+
+    Attributes:
+        visual: ``type`` (``rope_swin``, ``resnet18``, ``resnet34``, ``resnet50``, ``clip_rn50``) and sizes.
+        text: ``type`` (``roberta``, ``bert``, ``clip``) and sizes.
+        image_size: (height, width).
+        text_length: L.
+        window_frames: T.
+        num_reference_points: M; 0 leaves the conditioning out.
+        attention_heads: Heads of the decoder and the conditioning.
+        grid: (h, w) grid points in a box at the finest scale.
+        norm_mean: Channel means.
+        norm_std: Channel standard deviations.
+    """
+
+    visual: Mapping[str, Any]
+    text: Mapping[str, Any]
+    image_size: tuple[int, int] = (224, 672)
+    text_length: int = 25
+    window_frames: int = 4
+    num_reference_points: int = 10
+    attention_heads: int = 8
+    grid: tuple[int, int] = (16, 48)
+    norm_mean: tuple[float, ...] = CLIP_MEAN
+    norm_std: tuple[float, ...] = CLIP_STD
+
+    @classmethod
+    def from_json(cls, file: Path) -> Architecture:
+        """From a ``config.json``; entries that do not describe the model are left alone.
+
+        Raises:
+            InputError: The file is missing, no JSON, or lacks the encoders.
+        """
+        values = read_json(file)
+        for part in ("visual", "text"):
+            if not isinstance(values.get(part), dict) or "type" not in values[part]:
+                raise InputError(f"there is no '{part}' with a 'type' in it", file=file, expected="both encoders")
+        fields = cls.__dataclass_fields__
+        known: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items() if k in fields}
+        return cls(**known)
+
+    def visual_config(self) -> dict[str, Any]:
+        """The ``visual`` group of a configuration, with random weights.
+
+        Raises:
+            InputError: The type is unknown, or a variant that does not exist here.
+        """
+        sizes = dict(self.visual)
+        kind = sizes.pop("type")
+        common = {"image_size": list(self.image_size), "pretrained": False, "weights": None,
+                  "mean": list(self.norm_mean), "std": list(self.norm_std)}  # fmt: skip
+        if kind in RESNETS:
+            return {"_target_": "flexhook.encoders.visual.TimmVisualEncoder", "model": RESNETS[kind], **common}
+        if kind != "rope_swin":
+            raise InputError(f"the visual encoder is '{kind}'", expected=f"rope_swin, {', '.join(RESNETS)}")
+        fixed = {"patch_size": 4, "rope_mixed": True, "relative_position_bias": False, "absolute_pos_embed": True}
+        for name, value in fixed.items():
+            if sizes.pop(name, value) != value:
+                raise InputError(f"the visual encoder's {name} is {self.visual[name]}", expected=str(value))
+        return {"_target_": "flexhook.encoders.rope_swin.RopeSwinEncoder", **common, **sizes}
+
+    def text_config(self) -> dict[str, Any]:
+        """The ``text`` group of a configuration, with random weights."""
+        values = dict(self.text)
+        kind = values.pop("type")
+        common = {"length": self.text_length, "pretrained": False}
+        if kind == "clip":
+            return {"_target_": "flexhook.encoders.clip_text.ClipTextEncoder", **common, **values}
+        target = "flexhook.encoders.text.TransformersTextEncoder"
+        for name, known in KNOWN_CONFIGS.items():
+            if known["model_type"] == kind and all(known.get(k, v) == v for k, v in values.items()):
+                return {"_target_": target, **common, "model": name, "config": values}
+        return {"_target_": target, **common, "model": kind, "config": {"model_type": kind, **values}}
+
+    def build(self) -> FlexHook:
+        """The model with random weights.
+
+        Raises:
+            InputError: A size is not one the model can have.
+        """
+        heads = self.attention_heads
+        hook = partial(CHook, num_reference_points=self.num_reference_points, heads=heads, finest=self.grid)
+        try:
+            return FlexHook(
+                instantiate(self.visual_config(), _convert_="all"),
+                instantiate(self.text_config(), _convert_="all"),
+                hook,
+                TemporalIntegration,
+                partial(PairwiseCorrespondenceDecoder, heads=heads),
+                num_frames=self.window_frames,
+                grid=self.grid,
+            )
+        except (TypeError, ValueError) as error:
+            raise InputError(
+                f"no model has the described sizes ({error})", expected="sizes as in config.json"
+            ) from error
+
+
+def infer(state: Mapping[str, Tensor], file: str | None = None) -> tuple[Architecture, list[str]]:
+    """Read the architecture off a published state dict.
+
+    Args:
+        state: Tensors under their published names.
+        file: Where they came from, for messages.
+
+    Returns:
+        The architecture, and what had to be assumed since the shapes do not say it.
+
+    Raises:
+        InputError: The encoders are not among the published ones.
+    """
+    notices = ["attention heads of the decoder are not in the file: 8 assumed"]
+    for name in ("absolute_lang_pos_embed", "init_embeds"):
+        if name not in state:
+            raise InputError(
+                f"there is no tensor {name} in it", file=file, expected="a checkpoint of the published model"
+            )
+    visual, image_size = _visual(state, file)
+    text = _text(state, file, notices)
+    points = state["conditional_pos_embed"].shape[-2] if "conditional_pos_embed" in state else 0
+    return Architecture(
+        visual, text, image_size,
+        text_length=state["absolute_lang_pos_embed"].shape[-2],
+        window_frames=state["init_embeds"].shape[0] // 4,
+        num_reference_points=points,
+    ), notices  # fmt: skip
+
+
+def _visual(state: Mapping[str, Tensor], file: str | None) -> tuple[dict[str, Any], tuple[int, int]]:
+    if "backbone.absolute_pos_embed" in state and "backbone.layers.0.blocks.0.attn.rope_freqs" in state:
+        _, patches, width = state["backbone.absolute_pos_embed"].shape
+        height = 4 * math.isqrt(patches // 3)
+        if (height // 4) * (3 * height // 4) != patches:
+            raise InputError(
+                f"{patches} positions are not those of an image three times as wide as high",
+                file=file,
+                hint="Describe the model with --architecture config.json",
+            )
+        stages = _count(state, r"backbone\.layers\.(\d+)\.")
+        depths = [_count(state, rf"backbone\.layers\.{i}\.blocks\.(\d+)\.") for i in range(stages)]
+        heads = [state[f"backbone.layers.{i}.blocks.0.attn.rope_freqs"].shape[1] for i in range(stages)]
+        return ({"type": "rope_swin", "embed_dim": width, "depths": depths, "num_heads": heads, "drop_path": 0.1},
+                (height, 3 * height))  # fmt: skip
+    if "backbone.conv3.weight" in state:
+        return {"type": "clip_rn50"}, (224, 672)
+    if "backbone.layer4.0.conv1.weight" in state:
+        blocks = tuple(_count(state, rf"backbone\.layer{i}\.(\d+)\.") for i in range(1, 5))
+        if "backbone.layer1.0.conv3.weight" in state:
+            return {"type": "resnet50"}, (224, 672)
+        if blocks in RESNET_BLOCKS:
+            return {"type": RESNET_BLOCKS[blocks]}, (224, 672)
+    raise InputError(
+        "its backbone is none of the published ones", file=file, expected="RoPE-Swin, ResNet-18, -34, -50 or CLIP RN50"
+    )
+
+
+def _text(state: Mapping[str, Tensor], file: str | None, notices: list[str]) -> dict[str, Any]:
+    if "text_encoder.token_embedding.weight" in state:
+        vocabulary, width = state["text_encoder.token_embedding.weight"].shape
+        heads = max(width // 64, 1)
+        notices.append(f"attention heads of the text encoder are not in the file: {heads} assumed")
+        return {
+            "type": "clip", "width": width, "layers": _count(state, r"text_encoder\.transformer\.resblocks\.(\d+)\."),
+            "heads": heads, "projection": state["text_encoder.text_projection"].shape[1], "vocabulary": vocabulary,
+            "context": state["text_encoder.positional_embedding"].shape[0],
+        }  # fmt: skip
+    embeddings = "text_encoder.embeddings."
+    if f"{embeddings}word_embeddings.weight" not in state:
+        raise InputError(
+            "its text encoder is none of the published ones", file=file, expected="RoBERTa, BERT or CLIP's"
+        )
+    vocabulary, width = state[f"{embeddings}word_embeddings.weight"].shape
+    types = state[f"{embeddings}token_type_embeddings.weight"].shape[0]
+    heads = max(width // 64, 1)
+    notices.append(f"attention heads of the text encoder are not in the file: {heads} assumed")
+    kind = "roberta" if types == 1 else "bert"
+    known = {k: v for c in KNOWN_CONFIGS.values() if c["model_type"] == kind for k, v in c.items() if "token_id" in k}
+    return {
+        "type": kind, "vocab_size": vocabulary, "hidden_size": width,
+        "num_hidden_layers": _count(state, r"text_encoder\.encoder\.layer\.(\d+)\."), "num_attention_heads": heads,
+        "intermediate_size": state["text_encoder.encoder.layer.0.intermediate.dense.weight"].shape[0],
+        "max_position_embeddings": state[f"{embeddings}position_embeddings.weight"].shape[0],
+        "type_vocab_size": types, "layer_norm_eps": 1e-5 if kind == "roberta" else 1e-12, **known,
+    }  # fmt: skip
+
+
+def _count(state: Mapping[str, Tensor], pattern: str) -> int:
+    """How many different numbers the pattern's group takes among the names."""
+    return len({m[1] for name in state if (m := re.match(pattern, name))})
+
+
+def read_json(file: Path) -> dict[str, Any]:
+    """An object from a JSON file.
+
+    Raises:
+        InputError: The file is missing, no JSON, or no object.
+    """
+    try:
+        values = json.loads(file.read_text())
+    except FileNotFoundError:
+        raise InputError("the file does not exist", file=file) from None
+    except (OSError, ValueError) as error:
+        line = error.lineno if isinstance(error, json.JSONDecodeError) else None
+        raise InputError(f"it is not JSON ({error})", file=file, line=line) from error
+    if not isinstance(values, dict):
+        raise InputError("it does not hold an object", file=file, expected="names and values in braces")
+    return values

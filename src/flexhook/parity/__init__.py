@@ -1,0 +1,1 @@
+"""Comparison of this model with golden values, number by number."""

@@ -1,0 +1,135 @@
+"""A folder of golden values: a model's description, weights, inputs and what it must compute from them."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from flexhook.convert.architecture import Architecture, read_json
+from flexhook.encoders.weight_files import read_weights
+from flexhook.errors import InputError
+from flexhook.model.flexhook import WindowBatch
+from flexhook.model.losses import EntropyWeightedCrossEntropy, FocalLoss, WeightedCrossEntropy
+
+LOSSES = {
+    "entropy_weighted_ce": EntropyWeightedCrossEntropy,
+    "focal": FocalLoss,
+    "weighted_ce": WeightedCrossEntropy,
+}
+INPUTS = {
+    "images_uint8": ("windows", "frames", "height", "width", 3),
+    "boxes_xyxy": ("windows", "frames", 4),
+    "input_ids": ("windows", "sentences", "tokens"),
+    "attention_mask": ("windows", "sentences", "tokens"),
+    "labels": ("windows", "sentences"),
+}
+
+
+@dataclass
+class Golden:
+    """A folder's content.
+
+    Attributes:
+        architecture: The model's sizes.
+        loss: The loss over logits and labels.
+        regulariser_weight: Factor of the reference points' regulariser.
+        state: Published tensors.
+        inputs: Arrays of ``inputs.npz``.
+        expected: Arrays of ``outputs.npz`` and the numbers of ``scalars.json``, by quantity.
+        grad_norms: Expected gradient norm of each published parameter.
+    """
+
+    architecture: Architecture
+    loss: WeightedCrossEntropy
+    regulariser_weight: float
+    state: dict[str, Tensor]
+    inputs: dict[str, np.ndarray]
+    expected: dict[str, np.ndarray]
+    grad_norms: dict[str, float]
+
+    def batch(self, dtype: torch.dtype) -> WindowBatch:
+        """The inputs as the model takes them: B windows of T frames and N sentences, none shared."""
+        images = torch.from_numpy(self.inputs["images_uint8"])
+        windows, frames = images.shape[:2]
+        ids = torch.from_numpy(self.inputs["input_ids"])
+        return WindowBatch(
+            frame=torch.arange(windows * frames).view(windows, frames),
+            boxes=torch.from_numpy(self.inputs["boxes_xyxy"]).to(dtype),
+            mask=torch.from_numpy(self.inputs["attention_mask"]).flatten(0, 1) != 0,
+            expression=torch.arange(windows * ids.shape[1]).view(windows, ids.shape[1]),
+            images=images.flatten(0, 1).permute(0, 3, 1, 2),
+            ids=ids.flatten(0, 1).long(),
+            labels=torch.from_numpy(self.inputs["labels"]).long(),
+        )
+
+
+def read_golden(folder: Path) -> Golden:
+    """Read a folder of golden values.
+
+    Raises:
+        InputError: A file is missing or broken, or an input is missing or of another shape than the others.
+    """
+    if not folder.is_dir():
+        raise InputError("the folder does not exist", file=folder, expected="a folder of golden values")
+    config, scalars = read_json(folder / "config.json"), read_json(folder / "scalars.json")
+    loss = config.get("loss")
+    if not isinstance(loss, Mapping) or loss.get("type") not in LOSSES:
+        raise InputError(
+            f"the loss is {loss}", file=folder / "config.json", expected=f"a type among {', '.join(LOSSES)}"
+        )
+    norms = scalars.pop("grad_norms", {})
+    if not isinstance(norms, dict) or not all(isinstance(v, int | float) for v in [*norms.values(), *scalars.values()]):
+        raise InputError("it holds something else than numbers", file=folder / "scalars.json")
+    inputs = read_arrays(folder / "inputs.npz")
+    check_inputs(inputs, folder / "inputs.npz")
+    return Golden(
+        Architecture.from_json(folder / "config.json"),
+        LOSSES[loss["type"]](loss.get("positive_weight", 0.7), loss.get("gamma", 1.0)),
+        loss.get("regulariser_weight", 0.01),
+        read_weights(folder / "state_dict.safetensors"),
+        inputs,
+        read_arrays(folder / "outputs.npz") | {k: np.asarray(v, dtype=float) for k, v in scalars.items()},
+        norms,
+    )
+
+
+def read_arrays(file: Path) -> dict[str, np.ndarray]:
+    """Arrays of an ``.npz`` file.
+
+    Raises:
+        InputError: The file is missing or broken.
+    """
+    try:
+        with np.load(file, allow_pickle=False) as archive:
+            return dict(archive)
+    except FileNotFoundError:
+        raise InputError("the file does not exist", file=file, expected="arrays by name") from None
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise InputError(f"it is not an archive of arrays ({error})", file=file) from error
+
+
+def check_inputs(inputs: Mapping[str, np.ndarray], file: Path) -> None:
+    """Refuse inputs that are missing or whose shapes do not agree.
+
+    Raises:
+        InputError: One is missing or of another shape than the others.
+    """
+    sizes: dict[Any, int] = {}
+    for name, dimensions in INPUTS.items():
+        if name not in inputs:
+            raise InputError(f"the array {name} is missing", file=file, expected=", ".join(INPUTS))
+        shape = inputs[name].shape
+        known = [d if isinstance(d, int) else sizes.setdefault(d, n) for d, n in zip(dimensions, shape, strict=False)]
+        if len(shape) != len(dimensions) or list(shape) != known:
+            raise InputError(
+                f"the array {name} has shape {shape}",
+                file=file,
+                expected=f"({', '.join(str(sizes.get(d, d)) for d in dimensions)})",
+            )
