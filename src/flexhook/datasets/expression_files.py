@@ -51,11 +51,19 @@ class Annotation:
         return line_of_key(text, self.key, str(frame + self.first_frame))
 
 
-def expression_paths(folder: Path, report: Report = strict) -> list[str]:
-    """The expression files of a folder, sorted by name.
+def read_expression_folder(
+    folder: Path, video: str, *, first_frame: int = 0, report: Report = strict
+) -> list[Annotation]:
+    """The expressions of one video, sorted by file name.
+
+    Args:
+        folder: Folder that holds the video's ``<slug>.json``.
+        video: The video's name, compared with what the files say.
+        first_frame: Number that the files give to the first frame.
+        report: Receives what is wrong.
 
     Raises:
-        InputError: The folder is missing or holds no expression.
+        InputError: The folder is missing or holds no expression, or a file is malformed.
     """
     hint = "Check data.root and data.reader.expressions"
     expected = "one JSON file per expression, <slug>.json"
@@ -73,7 +81,8 @@ def expression_paths(folder: Path, report: Report = strict) -> list[str]:
     if not paths:
         error = InputError("the folder holds no expression", file=folder, expected=expected, hint=hint)
         report("missing-file", error)
-    return paths
+    read = (read_expression_file(path, video, first_frame=first_frame, report=report) for path in paths)
+    return [annotation for annotation in read if annotation is not None]
 
 
 def read_expression_file(

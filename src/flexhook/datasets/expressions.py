@@ -48,8 +48,7 @@ def unique_slugs(sentences: Sequence[str]) -> list[str]:
 def _attributes(sentence: str) -> tuple[tuple[str, str], ...]:
     text = " ".join(re.sub(r"[^a-z0-9' ]+", " ", sentence.lower()).split())
     front = FRONT.search(text) is not None
-    text = FRONT.sub(" infront ", text)
-    text = OBSERVER.sub(" ours ", text)
+    text = " ".join(OBSERVER.sub(" ours ", FRONT.sub(" infront ", text)).split())
     found: list[tuple[str, str]] = []
     for attribute, rules in RULES.items():
         values = []

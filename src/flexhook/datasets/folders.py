@@ -11,6 +11,7 @@ from flexhook.datasets.expression_files import Annotation
 from flexhook.datasets.naming import FramePattern
 from flexhook.datasets.problems import Report, strict
 from flexhook.datasets.reader import plain_splits
+from flexhook.datasets.sizes import FrameSizes
 from flexhook.errors import ConfigError, InputError
 from flexhook.structures import ImageFiles, TrackSet, Video
 
@@ -23,10 +24,14 @@ class FolderDataset:
     Args:
         root: Folder of the dataset.
         splits: Names of the videos of each split.
-        sizes: (height, width) of the original frame by video name; ``default`` is that of all others.
+        sizes: (height, width) of the original frames by video name, or where to find it
+            (:class:`flexhook.datasets.sizes.FrameSizes`).
         images: Pattern of the image files under ``root`` (:class:`flexhook.datasets.naming.FramePattern`), or None for
-            a dataset without images, whose videos end with their last label.
+            a dataset without images.
         image_first_frame: Number of the first frame in the images' names.
+        image_numbering: Whether the ``"number"`` in an image's name or only its ``"rank"`` among them is its frame.
+        lengths: Number of frames by video name, for a dataset without images; otherwise its videos end with their last
+            label.
         on_missing_referent: An expression that names an identity which no label has in that frame is an ``"error"``, or
             that referent is left out with one warning per video (``"drop"``).
         on_missing_video: A video of a split of which nothing is on disk is left out with a warning (``"warn"``) or an
@@ -41,9 +46,11 @@ class FolderDataset:
         self,
         root: str | Path,
         splits: Mapping[str, Sequence[str]],
-        sizes: Mapping[str, Sequence[int]],
+        sizes: Mapping[str, Sequence[int]] | str,
         images: str | None,
         image_first_frame: int = 0,
+        image_numbering: str = "number",
+        lengths: Mapping[str, int] | None = None,
         on_missing_referent: str = "error",
         on_missing_video: str = "warn",
     ) -> None:
@@ -52,8 +59,8 @@ class FolderDataset:
             problem = "the dataset's folder does not exist"
             raise InputError(problem, file=self.root, expected="a folder", hint="Set data.root=FOLDER")
         self.splits = plain_splits(splits)
-        self.sizes = _plain_sizes(sizes)
-        self.images = None if images is None else FramePattern(images, image_first_frame)
+        self.sizes = FrameSizes(sizes, lengths)
+        self.images = None if images is None else FramePattern(images, image_first_frame, image_numbering)
         self.on_missing_referent = one_of("on_missing_referent", on_missing_referent, ("error", "drop"))
         self.on_missing_video = one_of("on_missing_video", on_missing_video, ("warn", "error"))
 
@@ -65,13 +72,29 @@ class FolderDataset:
         """The expressions of a video with their referents."""
         raise NotImplementedError
 
+    def sources(self, name: str) -> list[Path]:
+        """The files that truth and expressions of a video come from; they need not exist."""
+        raise NotImplementedError
+
+    def key(self, name: str) -> str:
+        """What stands for ``{video}`` in the paths of the video ``name``."""
+        return name
+
     def files(self, name: str) -> list[Path]:
         """Everything on disk that :meth:`read` depends on: files, and folders whose listing counts."""
-        raise NotImplementedError
+        key = self.key(name)
+        images = [] if self.images is None else [self.images.folder(self.root, key)]
+        return [*images, *self.sizes.files(self.root, key, self.images), *self.sources(name)]
+
+    def settings(self, name: str) -> str:
+        """Everything but files that :meth:`read` depends on, as a text."""
+        values = {key: value for key, value in vars(self).items() if not key.startswith("_")}
+        return repr(sorted({**values, "root": self.root.resolve()}.items()))
 
     def exists(self, name: str) -> bool:
         """Whether anything of the video is on disk."""
-        return self.images is not None and self.images.folder(self.root, name).is_dir()
+        images = self.images is not None and self.images.folder(self.root, self.key(name)).exists()
+        return images or any(path.exists() for path in self.sources(name))
 
     def video_names(self, split: str | None = None) -> list[str]:
         """Videos of a split that are on disk, in the order of the configuration; without a split, of all splits.
@@ -94,7 +117,7 @@ class FolderDataset:
             problem = f"{len(missing)} of the {len(wanted)} videos of {of} are not on disk: {names}"
             if not found or self.on_missing_video == "error":
                 hint = "Set data.root, or data.reader.splits to the videos you have"
-                raise InputError(problem, file=self.root, expected="the videos' folders", hint=hint)
+                raise InputError(problem, file=self.root, expected="the videos' files", hint=hint)
             log.warning("%s: %s. They are left out: numbers are not those of the whole split.", self.root, problem)
         return found
 
@@ -102,14 +125,10 @@ class FolderDataset:
         """(height, width) of the original frame of a video.
 
         Raises:
-            ConfigError: The configuration has neither the video nor a default.
+            ConfigError: The configuration does not tell.
+            InputError: The file that should tell is missing or broken.
         """
-        size = self.sizes.get(name, self.sizes.get("default"))
-        if size is None:
-            expected = "(height, width) of its original frame"
-            problem = f"the size of video {name} is not configured"
-            raise ConfigError(problem, expected=expected, hint="Set data.reader.sizes")
-        return size
+        return self.sizes.size(self.root, name, self.images, self.key(name))
 
     def read(self, name: str, report: Report = strict) -> Video:
         """Read one video.
@@ -127,33 +146,35 @@ class FolderDataset:
         frames = self._frames(name, truth, report)
         beyond = truth.frame >= len(frames)
         if beyond.any():
+            last = int(truth.frame.max())
             problem = (
-                f"the labels of video {name} go on to frame {truth.frame.max()} (counted from 0),"
-                f" the images end with frame {len(frames) - 1}"
+                f"the labels of video {name} go on to frame {last}, its frames end with {len(frames) - 1} (from 0)"
             )
             hint = "Are images missing at the end, or are the first frames configured wrong?"
-            expected = "an image for every frame"
-            source = self.root if self.images is None else self.images.folder(self.root, name)
-            report("frame-outside-video", InputError(problem, file=source, expected=expected, hint=hint))
+            source = self.root if self.images is None else self.images.folder(self.root, self.key(name))
+            error = InputError(problem, file=source, expected="an image for every label", hint=hint)
+            report("frame-outside-video", error)
             truth = truth.select(~beyond)
         drop = self.on_missing_referent == "drop"
         return assemble(name, self.size(name), frames, truth, annotations, drop_missing=drop, report=report)
 
     def _frames(self, name: str, truth: TrackSet, report: Report) -> ImageFiles:
-        labelled = int(truth.frame.max(initial=-1)) + 1
+        key, labelled = self.key(name), int(truth.frame.max(initial=-1)) + 1
         if self.images is None:
-            return ImageFiles([f"{name}, frame {k} (configured without images)" for k in range(labelled)])
-        images = self.images.files(self.root, name, report)
+            length = self.sizes.length(self.root, name, key)
+            count = labelled if length is None else length
+            return ImageFiles([f"{name}, frame {k} (configured without images)" for k in range(count)])
+        images = self.images.files(self.root, key, report)
         if not images:
             problem, hint = (
                 f"video {name} has no images",
                 "Copy them there, or set data.reader.images=null to do without",
             )
-            folder = self.images.folder(self.root, name)
+            folder = self.images.folder(self.root, key)
             expected = f"files like {self.images.pattern}"
             report("missing-file", InputError(problem, file=folder, expected=expected, hint=hint))
         count = max(images) + 1 if images else labelled
-        return ImageFiles([images.get(k) or self.images.path(self.root, name, k) for k in range(count)])
+        return ImageFiles([images.get(k) or self.images.path(self.root, key, k) for k in range(count)])
 
 
 def one_of(name: str, value: str, choices: tuple[str, ...]) -> str:
@@ -169,13 +190,3 @@ def one_of(name: str, value: str, choices: tuple[str, ...]) -> str:
 
 def ignore(kind: str, error: InputError) -> None:
     """A report that lets everything pass, for listing the files that there are: reading judges them."""
-
-
-def _plain_sizes(sizes: Mapping[str, Sequence[int]]) -> dict[str, tuple[int, int]]:
-    out = {}
-    for name, size in (sizes or {}).items():
-        if isinstance(size, (str, int)) or len(size) != 2 or not all(isinstance(v, int) and v > 0 for v in size):
-            problem = f"the size of video {name!r} is {size!r}"
-            raise ConfigError(problem, expected="[height, width] in pixels", hint="Correct data.reader.sizes")
-        out[str(name)] = (size[0], size[1])
-    return out

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import isfinite
 from pathlib import Path
 
 import numpy as np
 
+from flexhook.datasets.mot_rows import read_rows
 from flexhook.datasets.problems import Report, strict
-from flexhook.datasets.text_files import number_lines
 from flexhook.errors import ConfigError, InputError
 from flexhook.structures import TrackSet, Video
+from flexhook.structures.boxes import xywh_to_xyxy
 from flexhook.structures.whole_files import whole_file
 
 LAYOUTS = ("per_class", "per_video")
-_COLUMNS = (7, 9, 10)
-_ROW = "rows `frame,id,x,y,w,h,confidence,...` of 7, 9 or 10 numbers in pixels, as many in every row"
 
 
 def read_mot(
@@ -43,43 +41,22 @@ def read_mot(
             box is not finite or not of positive size; a (frame, identity) pair occurs twice. The message has file and
             line.
     """
-    table, lines = _read_rows(path, first_frame, report)
-    if len(table) and (table[:, 1] == -1).all():
-        table[:, 1] = np.arange(len(table))
-    else:
-        keep = np.ones(len(table), bool)
-        seen: set[tuple[float, float]] = set()
-        for row, (frame, identity) in enumerate(table[:, :2].tolist()):
-            if identity < 0:
-                keep[row] = False
-                report(
-                    "bad-identity",
-                    InputError(
-                        f"the identity is {identity:.0f}",
-                        file=path,
-                        line=lines[row],
-                        expected="identities from 0 on; -1 only where all are -1",
-                        hint="Is this a file of detections mixed with tracks?",
-                    ),
-                )
-            elif (frame, identity) in seen:
-                keep[row] = False
-                report(
-                    "duplicate-row",
-                    InputError(
-                        f"identity {identity:.0f} occurs twice in frame {frame:.0f}",
-                        file=path,
-                        line=lines[row],
-                        expected="one row per frame and identity",
-                        hint="Remove one of the rows",
-                    ),
-                )
-            seen.add((frame, identity))
-        table = table[keep]
+    rows = read_rows(path, first_frame, report)
+    detection = rows.table[:, 1] == -1
+    if detection.any() and not detection.all():
+        problem = "a row without identity (-1) stands among rows with one"
+        expected = "identities from 0 on; -1 in all rows of a file of detections"
+        line = int(rows.line[detection][0])
+        report(
+            "bad-identity", InputError(problem, file=path, line=line, expected=expected, hint="Remove the rows with -1")
+        )
+        rows = rows.select(~detection)
+    table = rows.table
+    identity = np.arange(len(table)) if detection.all() else table[:, 1]
     if min_confidence is not None:
-        table = table[table[:, 6] >= min_confidence]
-    box = np.concatenate([table[:, 2:4], table[:, 2:4] + table[:, 4:6]], 1)
-    return TrackSet.build(table[:, 0] - first_frame, table[:, 1], box, confidence=table[:, 6])
+        keep = table[:, 6] >= min_confidence
+        table, identity = table[keep], identity[keep]
+    return TrackSet.build(table[:, 0] - first_frame, identity, xywh_to_xyxy(table[:, 2:6]), confidence=table[:, 6])
 
 
 def write_mot(path: str | Path, tracks: TrackSet, *, first_frame: int = 1) -> None:
@@ -229,55 +206,6 @@ class TrackerFiles:
                 tracks.frame, tracks.identity, tracks.box * scale, tracks.category, tracks.confidence, tracks.categories
             )
         return tracks
-
-
-def _read_rows(path: str | Path, first_frame: int, report: Report) -> tuple[np.ndarray, list[int]]:
-    """Columns 0 to 6 of every row that is sound in itself, (n, 7), and the rows' line numbers."""
-    rows, lines, columns = [], [], 0
-    for line, fields in number_lines(path, "," if _has_comma(path) else None, report):
-        try:
-            values = [float(field) for field in fields]
-        except ValueError:
-            kind, problem = "not-a-number", f"the row {','.join(fields)[:60]!r} holds something that is not a number"
-        else:
-            columns = columns or (len(values) if len(values) in _COLUMNS else 0)
-            kind, problem = _judge(values, columns, first_frame)
-        if not kind:
-            rows.append(values[:7])
-            lines.append(line)
-        elif kind == "bad-frame":
-            expected = f"whole frame numbers from {first_frame} on"
-            hint = "Set data.tracker.first_frame to the number of the file's first frame, or mend the row"
-            report(kind, InputError(problem, file=path, line=line, expected=expected, hint=hint))
-        else:
-            report(kind, InputError(problem, file=path, line=line, expected=_ROW, hint="Mend or remove the row"))
-    return np.array(rows, np.float64).reshape(-1, 7), lines
-
-
-def _judge(values: list[float], columns: int, first_frame: int) -> tuple[str, str]:
-    """What is wrong with a row, as (kind, problem); two empty texts if nothing is."""
-    if len(values) not in _COLUMNS:
-        return "wrong-columns", f"the row has {len(values)} columns"
-    if len(values) != columns:
-        return "wrong-columns", f"the row has {len(values)} columns, the rows before have {columns}"
-    frame, identity, _, _, width, height, _ = values[:7]
-    if not isfinite(sum(values[:7])):
-        return "bad-box", "the row holds NaN or infinity"
-    if frame % 1 or not first_frame <= frame < 2**53:
-        return "bad-frame", f"the frame is {frame:.10g}"
-    if identity % 1 or not -1 <= identity < 2**53:
-        return "bad-identity", f"the identity is {identity:.10g}"
-    if width <= 0 or height <= 0:
-        return "bad-box", f"the box is {width:g} wide and {height:g} high"
-    return "", ""
-
-
-def _has_comma(path: str | Path) -> bool:
-    try:
-        with open(path, "rb") as file:
-            return b"," in file.read(4096)
-    except OSError:
-        return True
 
 
 def _line_of_frame(path: Path, frame: int) -> int | None:

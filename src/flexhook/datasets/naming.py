@@ -9,6 +9,46 @@ from flexhook.datasets.problems import Report, strict
 from flexhook.errors import ConfigError, InputError
 
 IMAGE_SUFFIXES = ("png", "jpg", "jpeg", "bmp", "webp")
+NUMBERINGS = ("number", "rank")
+_FIELDS = "Fields are {video} and, in the last part of the path, {frame} (as in {frame:06d}) and {ext}; * is any folder"
+
+
+class VideoPath:
+    """A path with ``{video}`` in it; ``*`` in its place stands for any one folder (``*/{video}/img1``).
+
+    Args:
+        pattern: The path, relative to the dataset's root.
+
+    Raises:
+        ConfigError: The pattern has an unknown field.
+    """
+
+    def __init__(self, pattern: str) -> None:
+        self.pattern = str(pattern)
+        try:
+            self.pattern.format(video="v", frame=0, ext="png")
+        except (KeyError, IndexError, ValueError, AttributeError) as error:
+            raise ConfigError(f"the path pattern '{self.pattern}' is malformed ({error!r})", hint=_FIELDS) from None
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.pattern!r})"
+
+    def resolve(self, root: Path, video: str) -> Path:
+        """The path of ``video``: with ``*``, the one that exists; where none does, the pattern itself.
+
+        Raises:
+            InputError: ``*`` stands for several folders that hold the video.
+        """
+        relative = self.pattern.format(video=video)
+        if "*" not in relative:
+            return root / relative
+        escaped = self.pattern.format(video=re.sub(r"([*?[])", r"[\1]", video))
+        found = sorted(root.glob(escaped))
+        if len(found) > 1:
+            problem = f"video {video} is in several places, {found[0]} and {found[1]} among them"
+            hint = "Name the folder in place of * in the data configuration"
+            raise InputError(problem, file=root, expected=f"one {relative}", hint=hint)
+        return found[0] if found else root / relative
 
 
 class FramePattern:
@@ -20,29 +60,36 @@ class FramePattern:
     Args:
         pattern: The path, relative to the dataset's root.
         first_frame: Number that the files give to the first frame of a video.
+        numbering: Whether the number in a name is the frame's number (``"number"``), or only the order of the names
+            tells the frame (``"rank"``; videos of which some frames were extracted, such as TAO's).
 
     Raises:
         ConfigError: The pattern has no ``{frame}`` in its last part, or an unknown field.
     """
 
-    def __init__(self, pattern: str, first_frame: int = 0) -> None:
-        self.pattern, self.first_frame = str(pattern), int(first_frame)
+    def __init__(self, pattern: str, first_frame: int = 0, numbering: str = "number") -> None:
+        self.pattern, self.first_frame, self.numbering = str(pattern), int(first_frame), numbering
+        if numbering not in NUMBERINGS:
+            raise ConfigError(
+                f"the numbering of '{pattern}' is {numbering!r}", expected=f"one of {', '.join(NUMBERINGS)}"
+            )
         folder, _, self._name = self.pattern.rpartition("/")
-        self._folder = folder or "."
-        try:
-            self._format(self._folder, "v", 0), self._format(self._name, "v", 0)
-        except (KeyError, IndexError, ValueError) as error:
-            raise ConfigError(f"the file pattern '{self.pattern}' is malformed ({error!r})", hint=_FIELDS) from None
-        if not re.search(r"\{frame[:}]", self._name):
+        VideoPath(self.pattern)
+        self._folder = VideoPath(folder or ".")
+        if not re.search(r"\{frame[:}]", self._name) or "{frame" in folder:
             raise ConfigError(f"the file pattern '{self.pattern}' has no {{frame}} in its last part", hint=_FIELDS)
+
+    def __repr__(self) -> str:
+        return f"FramePattern({self.pattern!r}, {self.first_frame}, {self.numbering!r})"
 
     def folder(self, root: Path, video: str) -> Path:
         """The folder that holds the files of ``video``."""
-        return root / self._format(self._folder, video, 0)
+        return self._folder.resolve(root, video)
 
     def path(self, root: Path, video: str, frame: int) -> Path:
         """The path that frame ``frame`` (0-based) would have; an open suffix is taken to be ``png``."""
-        return self.folder(root, video) / self._format(self._name, video, frame + self.first_frame)
+        name = self._name.format(video=Path(video).name, frame=frame + self.first_frame, ext="png")
+        return self.folder(root, video) / name
 
     def files(self, root: Path, video: str, report: Report = strict) -> dict[int, str]:
         """The files of ``video`` on disk, by 0-based frame in increasing order.
@@ -50,82 +97,54 @@ class FramePattern:
         Raises:
             InputError: The folder is missing, a file numbers a frame before the first one, or two files are one frame.
         """
+        numbers = self.numbers(root, video, report)
+        if self.numbering == "rank":
+            return dict(enumerate(numbers.values()))
+        frames: dict[int, str] = {}
+        for number, path in numbers.items():
+            if number < self.first_frame:
+                problem = f"the file numbers frame {number}, which is before the first frame {self.first_frame}"
+                hint = "Correct the first frame in the data configuration"
+                report("bad-frame", InputError(problem, file=path, hint=hint))
+            else:
+                frames[number - self.first_frame] = path
+        return frames
+
+    def numbers(self, root: Path, video: str, report: Report = strict) -> dict[int, str]:
+        """The files of ``video`` on disk, by the number in their name in increasing order.
+
+        Raises:
+            InputError: The folder is missing, or two files have one number.
+        """
         folder = self.folder(root, video)
         try:
             names = sorted(entry.name for entry in folder.iterdir())
         except OSError:
-            report(
-                "missing-folder",
-                InputError(
-                    "the folder does not exist or cannot be listed",
-                    file=folder,
-                    expected=f"files named {self._name}",
-                    hint="Check data.root and the patterns in the data configuration",
-                ),
-            )
+            problem = "the folder does not exist or cannot be listed"
+            hint = "Check data.root and the patterns in the data configuration"
+            report("missing-folder", InputError(problem, file=folder, expected=f"files named {self._name}", hint=hint))
             return {}
-        expression = self._expression(video)
+        expression = self._expression(Path(video).name)
         found: dict[int, str] = {}
         for name in names:
             if name.startswith("."):
                 continue
             match = expression.fullmatch(name)
             if match is None:
-                report(
-                    "stray-file",
-                    InputError("the file is not part of the layout", file=folder / name, expected=self._name),
-                )
-                continue
-            frame = int(match["frame"]) - self.first_frame
-            if frame < 0:
-                report(
-                    "bad-frame",
-                    InputError(
-                        f"the file numbers frame {match['frame']}, which is before the first frame {self.first_frame}",
-                        file=folder / name,
-                        hint="Correct the first frame in the data configuration",
-                    ),
-                )
-            elif frame in found:
-                report(
-                    "duplicate-file",
-                    InputError(
-                        f"two files hold frame {match['frame']}, the other is {Path(found[frame]).name}",
-                        file=folder / name,
-                        expected="one file per frame",
-                        hint="Remove one of them",
-                    ),
-                )
+                problem = "the file is not part of the layout"
+                report("stray-file", InputError(problem, file=folder / name, expected=f"files named {self._name}"))
+            elif int(match["frame"]) in found:
+                other = Path(found[int(match["frame"])]).name
+                problem, hint = f"two files hold frame {match['frame']}, the other is {other}", "Remove one of them"
+                error = InputError(problem, file=folder / name, expected="one file per frame", hint=hint)
+                report("duplicate-file", error)
             else:
-                found[frame] = f"{folder}/{name}"
+                found[int(match["frame"])] = f"{folder}/{name}"
         return dict(sorted(found.items()))
-
-    def videos(self, root: Path) -> list[str]:
-        """Names of the videos that have a folder on disk, sorted; empty where the pattern names none by ``{video}``."""
-        above, field, below = self._folder.partition("{video}")
-        if not field:
-            return []
-        prefix = above.rpartition("/")[2]
-        base = root / above[: len(above) - len(prefix)]
-        suffix, _, rest = below.partition("/")
-        if not base.is_dir():
-            return []
-        names = (
-            e.name
-            for e in base.iterdir()
-            if e.name.startswith(prefix) and e.name.endswith(suffix) and (e / rest).is_dir()
-        )
-        return sorted(n[len(prefix) : len(n) - len(suffix)] for n in names if not n.startswith("."))
-
-    def _format(self, text: str, video: str, frame: int) -> str:
-        return text.format(video=video, frame=frame, ext="png")
 
     def _expression(self, video: str) -> re.Pattern[str]:
         parts = re.split(r"(\{[^}]*\})", self._name)
-        fields = {"video": re.escape(video), "frame": r"(?P<frame>[0-9]+)", "ext": f"(?i:{'|'.join(IMAGE_SUFFIXES)})"}
-        return re.compile(
-            "".join(fields[part[1:-1].partition(":")[0]] if part.startswith("{") else re.escape(part) for part in parts)
-        )
-
-
-_FIELDS = "Fields are {video}, {frame} (as in {frame:06d}, in the last part of the path) and {ext}"
+        suffix = f"(?i:{'|'.join(IMAGE_SUFFIXES)})"
+        fields = {"video": re.escape(video), "frame": r"(?P<frame>[0-9]{1,18})", "ext": suffix}
+        of_part = (fields[p[1:-1].partition(":")[0]] if p.startswith("{") else re.escape(p) for p in parts)
+        return re.compile("".join(of_part))

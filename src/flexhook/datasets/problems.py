@@ -33,6 +33,7 @@ SEVERITY: dict[str, str] = {
     "frame-outside-video": "error",
     "unknown-class": "warning",
     "video-name-differs": "warning",
+    "referents-differ": "warning",
     "slug-differs": "note",
     "unknown-field": "note",
     "ignored-regions": "note",

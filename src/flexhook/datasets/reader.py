@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
+from flexhook.datasets.problems import Report, strict
 from flexhook.errors import ConfigError
 from flexhook.structures import Video
 
@@ -23,8 +24,12 @@ class Reader(Protocol):
         """Videos of a split that are on disk, in the order of the configuration; without a split, of all of them."""
         ...
 
-    def read(self, name: str) -> Video:
+    def read(self, name: str, report: Report = strict) -> Video:
         """Read one video.
+
+        Args:
+            name: The video.
+            report: Receives what is wrong; the default raises it.
 
         Raises:
             flexhook.errors.InputError: Something of it is missing or malformed.
@@ -35,14 +40,26 @@ class Reader(Protocol):
         """Everything on disk that :meth:`read` depends on: files, and folders whose listing counts."""
         ...
 
+    def settings(self, name: str) -> str:
+        """Everything but files that :meth:`read` depends on, as a text; equal texts and files give equal videos."""
+        ...
 
-def load(reader: Reader, split: str) -> list[Video]:
+
+def load(reader: Reader, split: str, *, cache: bool = True) -> list[Video]:
     """Read every video of ``split``.
+
+    Args:
+        reader: The dataset's reader.
+        split: Name of the split.
+        cache: Keep what was read on disk (:mod:`flexhook.datasets.cache`) and take it from there while no file changes.
 
     Raises:
         flexhook.errors.InputError: The split is unknown, or a video is missing or malformed.
     """
-    return [reader.read(name) for name in reader.video_names(split)]
+    from flexhook.datasets.cache import CachedReader
+
+    source = CachedReader(reader) if cache else reader
+    return [source.read(name) for name in source.video_names(split)]
 
 
 def plain_splits(splits: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, ...]]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from flexhook.datasets.expression_files import Annotation, expression_paths, read_expression_file
+from flexhook.datasets.expression_files import Annotation, read_expression_folder
 from flexhook.datasets.folders import FolderDataset, ignore, one_of
 from flexhook.datasets.frame_labels import read_frame_labels
-from flexhook.datasets.naming import FramePattern
+from flexhook.datasets.naming import FramePattern, VideoPath
 from flexhook.datasets.problems import Report, strict
 from flexhook.structures import TrackSet
 
@@ -19,7 +19,7 @@ class ReferKitti(FolderDataset):
     Args:
         root: Folder of the dataset.
         splits: Names of the videos of each split.
-        sizes: (height, width) of the original frame by video name; ``default`` is that of all others.
+        sizes: (height, width) of the original frame by video name, where ``default`` is that of all others.
         images: Pattern of the image files under ``root``; None for a dataset without images.
         labels: Pattern of the label files.
         expressions: Folder of a video's expression files, with ``{video}``.
@@ -28,8 +28,10 @@ class ReferKitti(FolderDataset):
         expression_first_frame: Number of the first frame inside the expression files.
         label_origin: What x and y of a label are, ``"top_left"`` or ``"centre"``.
         classes: Name of the labels' class 0, 1, ....
-        on_missing_referent: See :class:`flexhook.datasets.folders.FolderDataset`.
-        on_missing_video: See there.
+        lengths: Number of frames by video name, for a dataset without images; for this and the following arguments see
+            :class:`flexhook.datasets.folders.FolderDataset`.
+        on_missing_referent: What to do with referents that no label is.
+        on_missing_video: What to do with configured videos that are not on disk.
 
     Raises:
         InputError: ``root`` does not exist.
@@ -40,7 +42,7 @@ class ReferKitti(FolderDataset):
         self,
         root: str | Path,
         splits: Mapping[str, Sequence[str]],
-        sizes: Mapping[str, Sequence[int]],
+        sizes: Mapping[str, Sequence[int]] | str,
         images: str | None = "KITTI/training/image_02/{video}/{frame:06d}.{ext}",
         labels: str = "KITTI/labels_with_ids/image_02/{video}/{frame:06d}.txt",
         expressions: str = "expression/{video}",
@@ -49,12 +51,22 @@ class ReferKitti(FolderDataset):
         expression_first_frame: int = 0,
         label_origin: str = "top_left",
         classes: Sequence[str] = ("pedestrian", "car"),
+        lengths: Mapping[str, int] | None = None,
         on_missing_referent: str = "error",
         on_missing_video: str = "warn",
     ) -> None:
-        super().__init__(root, splits, sizes, images, image_first_frame, on_missing_referent, on_missing_video)
+        super().__init__(
+            root,
+            splits,
+            sizes,
+            images,
+            image_first_frame=image_first_frame,
+            lengths=lengths,
+            on_missing_referent=on_missing_referent,
+            on_missing_video=on_missing_video,
+        )
         self.labels = FramePattern(labels, label_first_frame)
-        self.expressions = str(expressions)
+        self.expressions = VideoPath(expressions)
         self.expression_first_frame = int(expression_first_frame)
         self.label_origin = one_of("label_origin", label_origin, ("top_left", "centre"))
         self.classes = tuple(str(c) for c in classes)
@@ -66,23 +78,15 @@ class ReferKitti(FolderDataset):
 
     def annotations(self, name: str, report: Report = strict) -> list[Annotation]:
         """The expression files of a video."""
-        first = self.expression_first_frame
-        paths = expression_paths(self.expression_folder(name), report)
-        read = (read_expression_file(path, name, first_frame=first, report=report) for path in paths)
-        return [annotation for annotation in read if annotation is not None]
+        folder = self.expression_folder(name)
+        return read_expression_folder(folder, name, first_frame=self.expression_first_frame, report=report)
 
     def expression_folder(self, name: str) -> Path:
         """The folder of a video's expression files."""
-        return self.root / self.expressions.format(video=name)
+        return self.expressions.resolve(self.root, name)
 
-    def files(self, name: str) -> list[Path]:
-        """Label and expression files of a video, and the folder of its images."""
-        labels = map(Path, self.labels.files(self.root, name, ignore).values())
+    def sources(self, name: str) -> list[Path]:
+        """Label and expression files of a video."""
+        labels = self.labels.files(self.root, name, ignore).values()
         expressions = sorted(self.expression_folder(name).glob("*.json"))
-        images = [] if self.images is None else [self.images.folder(self.root, name)]
-        return [*images, *labels, *expressions]
-
-    def exists(self, name: str) -> bool:
-        """Whether the video has a folder of images, labels or expressions."""
-        folders = (self.labels.folder(self.root, name), self.expression_folder(name))
-        return super().exists(name) or any(folder.is_dir() for folder in folders)
+        return [*map(Path, labels), *expressions]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,29 +17,50 @@ class _RepeatedKeyError(ValueError):
         self.key = key
 
 
-def read_json(path: str | Path, report: Report = strict) -> Any:
-    """The value of a JSON file; None where the report let a broken file pass.
+def read_json(
+    path: str | Path, report: Report = strict, convert: Callable[[dict[str, Any]], Any] | None = None
+) -> tuple[Any, str] | None:
+    """Parse a JSON file.
+
+    Args:
+        path: The file.
+        report: Receives what is wrong.
+        convert: Called with every object, from the innermost on; what it returns takes the object's place.
+
+    Returns:
+        The value and the file's text, for :func:`line_of_key`; None where the report let a broken file pass.
 
     Raises:
         InputError: The file does not exist, is not UTF-8, is not JSON (with the line), or repeats a key in one object.
     """
     text = read_text(path, report)
-    return None if text is None else decode(text, path, report)
+    if text is None:
+        return None
+    value = decode(text, path, report, convert)
+    return None if value is None else (value, text)
 
 
-def decode(text: str, path: str | Path | None = None, report: Report | None = None) -> Any:
+def decode(
+    text: str,
+    path: str | Path | None = None,
+    report: Report | None = None,
+    convert: Callable[[dict[str, Any]], Any] | None = None,
+) -> Any:
     """The value of a JSON text; None where it is broken and nothing or a lenient report is told.
 
     Args:
         text: The text.
         path: The file it is from, for messages.
         report: Receives what is wrong; None tells nobody.
+        convert: See :func:`read_json`.
 
     Raises:
         InputError: The text is not JSON or repeats a key in one object.
     """
     try:
-        return _DECODER.decode(text)
+        if convert is None:
+            return _DECODER.decode(text)
+        return _decoder(lambda pairs: convert(_unique(pairs))).decode(text)
     except json.JSONDecodeError as error:
         problem, line = f"not valid JSON: {error.msg} (column {error.colno})", error.lineno
     except _RepeatedKeyError as error:
@@ -78,4 +100,8 @@ def _no_constant(name: str) -> None:
     raise ValueError(f"{name} is not a JSON number")
 
 
-_DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_no_constant)
+def _decoder(hook: Callable[[list[tuple[str, Any]]], Any]) -> json.JSONDecoder:
+    return json.JSONDecoder(object_pairs_hook=hook, parse_constant=_no_constant)
+
+
+_DECODER = _decoder(_unique)

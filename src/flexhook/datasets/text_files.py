@@ -50,13 +50,14 @@ def read_text(path: str | Path, report: Report = strict) -> str | None:
 
 
 def number_lines(
-    path: str | Path, separator: str | None = None, report: Report = strict
+    path: str | Path, separator: str | None = None, report: Report = strict, *, words: bool = False
 ) -> list[tuple[int, list[str]]]:
     """The non-empty lines of a text file of numbers, split into fields.
 
     Args:
         path: The file.
         separator: Character between fields; None for white space.
+        words: The lines hold words too, and any character may stand in them: parse their numbers with :func:`number`.
         report: Receives what is wrong: characters that no number has, a last line without its line end.
 
     Returns:
@@ -65,12 +66,12 @@ def number_lines(
     text = read_text(path, report)
     if text is None:
         return []
-    suspicious = not text.isascii() or "_" in text
+    suspicious = not words and not _plain(text)
     lines: list[tuple[int, list[str]]] = []
     for number, line in enumerate(text.split("\n"), 1):
         if not line or line.isspace():
             continue
-        if suspicious and (not line.isascii() or "_" in line):
+        if suspicious and not _plain(line):
             report(
                 "not-a-number",
                 InputError(
@@ -94,3 +95,18 @@ def number_lines(
             ),
         )
     return lines
+
+
+def number(field: str) -> float:
+    """The number that a field is; Python's own ``float`` takes "1_0" and digits of other scripts too.
+
+    Raises:
+        ValueError: The field is no number.
+    """
+    if not _plain(field):
+        raise ValueError(field)
+    return float(field)
+
+
+def _plain(text: str) -> bool:
+    return text.isascii() and "_" not in text

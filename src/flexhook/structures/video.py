@@ -59,6 +59,7 @@ class Video:
         truth: True trajectories; empty where there is no ground truth.
         expressions: The expressions of this video.
         labels: (len(truth), len(expressions)) boolean CSR matrix; True where the expression refers to the observation.
+        source: Name of the dataset that the video is from, in a mixture of several; empty otherwise.
     """
 
     name: str
@@ -67,6 +68,7 @@ class Video:
     truth: TrackSet
     expressions: tuple[Expression, ...]
     labels: csr_array
+    source: str = ""
 
     @property
     def num_frames(self) -> int:
