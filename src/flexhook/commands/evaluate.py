@@ -60,14 +60,7 @@ def _evaluate_results(cfg: DictConfig) -> None:
 def _evaluate_scores(cfg: DictConfig) -> None:
     scores, out, data, protocol = _places(cfg)
     reader: Reader = hydra.utils.instantiate(data.reader)
-    names = list(reader.video_names(cfg.split))
-    if cfg.videos is not None:
-        unknown = [name for name in cfg.videos if name not in names]
-        if unknown:
-            raise ConfigError(
-                f"the split {cfg.split} has no video {unknown[0]}", expected=f"some of {', '.join(names)}"
-            )
-        names = list(cfg.videos)
+    names = _chosen(list(reader.video_names(cfg.split)), cfg.videos)
     judge_last = bool(protocol.get("judge_last_observation", True))
     print(f"evaluating {len(names)} videos scored in {scores} with the {cfg.engine} engine", flush=True)
     evaluation = evaluate_videos(
@@ -88,6 +81,21 @@ def _evaluate_scores(cfg: DictConfig) -> None:
     print(f"metrics{end}.json, expressions{end}.csv and sequences{end}.npz lie in {out}")
 
 
+def _chosen(names: list[str], wanted: Any) -> list[str]:
+    """The videos of the split that are asked for."""
+    if wanted is None:
+        return names
+    wanted = [wanted] if isinstance(wanted, str) else wanted
+    unknown = [name for name in wanted if name not in names] if hasattr(wanted, "__iter__") else [wanted]
+    if unknown:
+        raise ConfigError(
+            f"the split has no video {unknown[0]!r}",
+            expected=f"videos=[...] of {', '.join(names)}",
+            hint="Numbers need quotes: \"videos=['0005']\"",
+        )
+    return list(wanted)
+
+
 def _places(cfg: DictConfig) -> tuple[Path, Path, DictConfig, Mapping[str, Any]]:
     """Folder of scores, folder of the output, configuration of the data and of the protocol."""
     mine = cfg.get("data") or OmegaConf.create()
@@ -96,8 +104,8 @@ def _places(cfg: DictConfig) -> tuple[Path, Path, DictConfig, Mapping[str, Any]]
         from flexhook.experiment.run_folder import read_config
 
         run = Path(str(cfg.run))
-        held = read_config(run)
-        data = OmegaConf.merge(held.get("data") or {}, mine)
+        held: Any = OmegaConf.to_container(read_config(run), resolve=True)
+        data = OmegaConf.merge(_moved(held.get("data") or {}, mine.get("root")), mine)
         protocol = protocol or held.get("protocol") or {}
         scores, out = run / "scores", run
     else:
@@ -119,6 +127,21 @@ def _places(cfg: DictConfig) -> tuple[Path, Path, DictConfig, Mapping[str, Any]]
     if cfg.out is not None:
         out = Path(str(cfg.out))
     return scores, out, data, protocol  # type: ignore[return-value]
+
+
+def _moved(data: dict[str, Any], root: str | None) -> dict[str, Any]:
+    """The data of a run, whose configuration is resolved, with every path below its root below another one."""
+    if root is None or "root" not in data:
+        return data
+    old = str(data["root"])
+
+    def move(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: move(part) for key, part in value.items()}
+        below = isinstance(value, str) and f"{value}/".startswith(f"{old}/")
+        return root + value[len(old) :] if below else value
+
+    return move(data)
 
 
 def _videos(

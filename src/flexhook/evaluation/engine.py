@@ -68,7 +68,7 @@ def statistics(jobs: Iterable[Job], *, engine: str = "fast", processes: int = 1)
     """
     if engine not in ENGINES:
         raise ConfigError(f"the evaluation engine '{engine}' is unknown", expected=f"one of {', '.join(ENGINES)}")
-    if processes < 1:
+    if not isinstance(processes, int) or processes < 1:
         raise ConfigError(f"{processes} processes cannot evaluate", expected="a number of at least 1")
     work = fast_statistics if engine == "fast" else _reference
     if processes == 1:
