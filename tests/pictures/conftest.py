@@ -1,5 +1,4 @@
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -7,8 +6,6 @@ from PIL import Image
 
 from flexhook.scoring.store import VideoScores
 from flexhook.structures import Expression, TrackSet, Video, make_labels
-
-SAMPLE = Path(__file__).parents[2].parent / "shared" / "data" / "refer_kitti_sample"
 
 
 class FlatFrames:
@@ -27,7 +24,7 @@ class FlatFrames:
         return np.full((*self.size, 3), self.colour, np.uint8)
 
 
-def make_video(size=(300, 960), frames=4, name="0005"):
+def a_video(size=(300, 960), frames=4, name="0005"):
     """Frame by frame the same three objects: 1 and 2 are referred to by "red cars", 3 by "people", none by "trams"."""
     truth = TrackSet.build(
         np.repeat(np.arange(frames), 3), [1, 2, 3] * frames,
@@ -40,13 +37,13 @@ def make_video(size=(300, 960), frames=4, name="0005"):
     return Video(name, size, FlatFrames(frames, size), truth, expressions, labels)
 
 
-def make_scores(video):
-    """The tracker has every object a bit to the right and one more box; "red cars" accepts objects 1 and 3, rejects 2."""
+def some_scores(video):
+    """The tracker has every object a bit to the right and one more; "red cars" accepts objects 1 and 3, rejects 2."""
     extra = [(250, 200, 300, 280)] * video.num_frames
     tracks = TrackSet.build(
         np.concatenate([video.truth.frame, np.arange(video.num_frames)]),
         np.concatenate([video.truth.identity + 10, np.full(video.num_frames, 20)]),
-        np.concatenate([video.truth.box + [4, 0, 4, 0], np.array(extra, float)]),
+        np.concatenate([video.truth.box + np.array([4.0, 0, 4, 0]), np.array(extra, float)]),
     )
     logits = np.zeros((len(tracks), 3, 2), np.float32)
     logits[..., 0] = 2
@@ -57,13 +54,23 @@ def make_scores(video):
 
 
 @pytest.fixture
+def make_video():
+    return a_video
+
+
+@pytest.fixture
+def make_scores():
+    return some_scores
+
+
+@pytest.fixture
 def video():
-    return make_video()
+    return a_video()
 
 
 @pytest.fixture
 def scores(video):
-    return make_scores(video)
+    return some_scores(video)
 
 
 @pytest.fixture
@@ -83,7 +90,8 @@ def dataset(tmp_path):
             picture[20:36, 120:140] = (30, 30, 200)
             Image.fromarray(picture).save(images / f"{frame:06d}.png")
             (labels / f"{frame:06d}.txt").write_text(
-                f"1 1 {(20 + frame) / 192} {20 / 60} {20 / 192} {16 / 60}\n1 2 {120 / 192} {20 / 60} {20 / 192} {16 / 60}\n"
+                f"1 1 {(20 + frame) / 192} {20 / 60} {20 / 192} {16 / 60}\n"
+                f"1 2 {120 / 192} {20 / 60} {20 / 192} {16 / 60}\n"
             )
         for sentence, ids in (("red cars", [1]), ("blue cars", [2]), ("cars", [1, 2]), ("vehicles", [1, 2])):
             content = {"label": {str(k): ids for k in range(5)}, "ignore": [], "video_name": name, "sentence": sentence}

@@ -142,7 +142,7 @@ def test_what_is_no_video_is_refused(tmp_path, name, make, problem):
 
 def test_a_truncated_video_names_the_first_frame_that_is_missing(tmp_path):
     rng = np.random.default_rng(0)
-    with VideoWriter(tmp_path / "a.mp4", quality=10) as out:  # the index stands at the start, so the rest can be cut off
+    with VideoWriter(tmp_path / "a.mp4", quality=10) as out:  # its index stands at the start: the rest can be cut off
         for _ in range(40):
             out.write(rng.integers(0, 255, (48, 80, 3), np.uint8))
     data = (tmp_path / "a.mp4").read_bytes()

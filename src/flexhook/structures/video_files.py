@@ -15,7 +15,7 @@ from typing import cast
 
 import av
 import numpy as np
-from av.video.reformatter import Colorspace
+from av.video.reformatter import Colorspace, VideoReformatter
 
 from flexhook.errors import InputError
 from flexhook.structures.video import Frames, ImageFiles
@@ -132,7 +132,8 @@ class VideoFileFrames:
         if not container.streams.video or container.format.name == "tty":
             container.close()
             raise InputError("the file holds no video", file=self.path, expected="a video file or a folder of images")
-        container.streams.video[0].thread_type = "AUTO"
+        # A forked process has none of its parent's threads, but to free a decoder is to wait for them.
+        container.streams.video[0].codec_context.thread_count = 1
         return container
 
     def _index(self) -> tuple[list[int] | None, list[int]]:
@@ -148,13 +149,18 @@ class VideoFileFrames:
         times = sorted(pts for pts, _ in packets if pts is not None)
         if len(times) < len(packets) or len(set(times)) < len(times):
             return None, []
+        head: list[int | None] = []
         with self._open() as container:
-            pictures = itertools.islice(container.decode(container.streams.video[0]), FRAMES_TO_CHECK)
-            head = [-1 if f.pts is None else f.pts for f in pictures]
+            try:
+                for frame in itertools.islice(container.decode(container.streams.video[0]), FRAMES_TO_CHECK):
+                    head.append(frame.pts)
+            except av.error.FFmpegError:
+                if not head:
+                    raise
         if not head:
             return [], []
         # The first pictures of a cut file may lean on pictures that it does not hold; no player shows them.
-        times = times[bisect_left(times, head[0]) :]
+        times = times[bisect_left(times, head[0]) :] if head[0] is not None else []
         if head != times[: len(head)]:
             return None, []
         return times, sorted(pts for pts, key in packets if key and pts is not None and pts >= times[0])
@@ -177,7 +183,8 @@ class VideoFileFrames:
             self._next = at + 1
             if at == index:
                 self._frames = frames
-                return np.ascontiguousarray(np.rot90(frame.to_ndarray(format="rgb24"), round(frame.rotation / 90)))
+                picture = VideoReformatter().reformat(frame, format="rgb24").to_ndarray()
+                return np.ascontiguousarray(np.rot90(picture, round(frame.rotation / 90)))
             if at > index:
                 break
         raise InputError(

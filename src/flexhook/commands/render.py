@@ -1,0 +1,135 @@
+"""``flexhook render``: overlay videos and contact sheets of scored expressions."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
+
+from flexhook.datasets.reader import Reader
+from flexhook.errors import ConfigError, InputError
+from flexhook.pictures.lookup import find_video
+from flexhook.pictures.reference_points import NAME as REFERENCE_POINTS
+from flexhook.pictures.result_pictures import ResultPictures
+from flexhook.pictures.results import Results
+
+DESCRIPTION = """\
+Draws what became of scored expressions: an overlay video (mp4) and a contact sheet (png) each. Correct boxes are blue,
+false alarms orange and crossed, missed referents yellow and dashed. Without --expression the expressions with the
+highest and the lowest HOTA are drawn, with a sheet of the good and a sheet of the bad ones.
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command's arguments."""
+    arguments = argparse.ArgumentParser("flexhook render", description=DESCRIPTION)
+    add = arguments.add_argument
+    add(
+        "folder",
+        type=Path,
+        metavar="RUN_OR_SCORES",
+        help="a run folder (with config.yaml and scores/) or its folder of scores",
+    )
+    add("--video", metavar="NAME", help="only this video")
+    add("--expression", metavar="SENTENCE", action="append", help="a sentence or its slug; may be given several times")
+    add(
+        "--best",
+        type=int,
+        default=3,
+        metavar="N",
+        help="without --expression: how many of the highest HOTA (%(default)s)",
+    )
+    add(
+        "--worst",
+        type=int,
+        default=3,
+        metavar="N",
+        help="without --expression: how many of the lowest HOTA (%(default)s)",
+    )
+    add(
+        "--data",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="KEY=VALUE",
+        help="changes to the run's data configuration, for example root=FOLDER",
+    )
+    add("--out", type=Path, metavar="FOLDER", help="where the pictures go (pictures/ in the run folder)")
+    add(
+        "--frames", type=int, default=9, metavar="N", help="frames on the contact sheet of one expression (%(default)s)"
+    )
+    add(
+        "--frame-rate", type=float, default=10, metavar="N", help="frames per second of the overlay video (%(default)s)"
+    )
+    add(
+        "--reference-points",
+        action=argparse.BooleanOptionalAction,
+        default=None,
+        help=f"draw the points of scores/{REFERENCE_POINTS} (by default where the file exists)",
+    )
+    return arguments
+
+
+def run(argv: list[str]) -> int:
+    """Run ``flexhook render``."""
+    given = parser().parse_args(argv)
+    for name in ("best", "worst", "frames"):
+        if getattr(given, name) < (name == "frames"):
+            raise InputError(f"--{name} is {getattr(given, name)}", expected="a positive number")
+    if not 0 < given.frame_rate <= 1000:
+        raise InputError(f"--frame-rate is {given.frame_rate:g}", expected="a number above 0 and up to 1000")
+    results = Results.find(given.folder)
+    out = given.out or results.run / "pictures"
+    points = results.reference_points(given.reference_points)
+    videos = [find_video(given.video, results.videos)] if given.video else results.videos
+    reader = open_reader(results.run / "config.yaml", given.data)
+    draw = ResultPictures(results, reader, out, points, given.frames, given.frame_rate)
+    if given.expression:
+        written = draw.named(videos, given.expression)
+    else:
+        written = draw.best_and_worst(videos, given.best, given.worst)
+    print(f"{len(written)} pictures lie in {out}:")
+    for path in written:
+        print(f"  {path}")
+    return 0
+
+
+def open_reader(config: Path, changes: Sequence[str]) -> Reader:
+    """The reader of the dataset that a run used.
+
+    Args:
+        config: The run's config.yaml.
+        changes: ``KEY=VALUE`` changes below ``data``.
+
+    Raises:
+        InputError: The configuration is missing or malformed, or the dataset is not where it says.
+    """
+    import hydra.utils
+    from hydra.errors import HydraException
+
+    from flexhook.commands.hydra_app import input_error_behind
+
+    wanted = "a run's config.yaml with data.reader"
+    if not config.is_file():
+        raise InputError(
+            "the run's configuration does not exist", file=config, expected=wanted, hint="Name the run folder"
+        )
+    wrong = [c for c in changes if "=" not in c]
+    if wrong:
+        raise InputError(f"--data got '{wrong[0]}'", expected="KEY=VALUE, for example --data root=FOLDER")
+    try:
+        cfg = OmegaConf.load(config)
+        node = OmegaConf.select(cfg, "data.reader") if isinstance(cfg, DictConfig) else None
+        if not isinstance(node, DictConfig):
+            raise InputError("the configuration has no data.reader", file=config, expected=wanted)
+        OmegaConf.set_struct(cfg, True)
+        OmegaConf.set_struct(node, False)  # the reader itself knows its arguments
+        cfg.merge_with(OmegaConf.from_dotlist([f"data.{c.removeprefix('data.')}" for c in changes]))
+        node = cfg.data.reader
+        return hydra.utils.instantiate(node)
+    except (OmegaConfBaseException, HydraException, YAMLError, OSError, ValueError) as error:
+        raise input_error_behind(error) or ConfigError(str(error).strip(), file=config, expected=wanted) from error
