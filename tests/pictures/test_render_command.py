@@ -22,7 +22,7 @@ data:
   root: {root}
   reader:
     _target_: flexhook.datasets.refer_kitti.ReferKitti
-    root: ${{data.root}}
+    root: {root}
     splits: {{test: ["0005", "0011"]}}
     sizes: {{default: [300, 960]}}
 """
@@ -123,7 +123,7 @@ def remove(results, name):
         ([], lambda r: (r / "expressions.csv").write_text("video,slug\n0005,cars\n"), "expressions.csv:2: the line is"),
         ([], lambda r: (r / "expressions.csv").write_text("video,slug,HOTA\n0005,cars,x\n"), "expressions.csv:2:"),
         ([], lambda r: (r / "expressions.csv").write_text("video,slug,HOTA\n0005,cars,1\n0005"), "expressions.csv:3:"),
-        ([], lambda r: remove(r, "config.yaml"), "config.yaml: the run's configuration does not exist"),
+        ([], lambda r: remove(r, "config.yaml"), "no config.yaml in the run folder"),
         ([], lambda r: (r / "config.yaml").write_text("seed: 1\n"), "config.yaml: the configuration has no"),
         ([], lambda r: (r / "config.yaml").write_text("data: [\n"), "config.yaml: "),
         ([], lambda r: (r / "config.yaml").write_text("data: {reader: {_target_: no.such.Reader}}"), "config.yaml: "),

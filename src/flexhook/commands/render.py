@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
 from pathlib import Path
 
-from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError
-
-from flexhook.datasets.reader import Reader
-from flexhook.errors import ConfigError, InputError
+from flexhook.commands.run_data import open_reader
+from flexhook.errors import InputError
 from flexhook.pictures.lookup import find_video
 from flexhook.pictures.reference_points import NAME as REFERENCE_POINTS
 from flexhook.pictures.result_pictures import ResultPictures
@@ -86,7 +81,7 @@ def run(argv: list[str]) -> int:
     out = given.out or results.run / "pictures"
     points = results.reference_points(given.reference_points)
     videos = [find_video(given.video, results.videos)] if given.video else results.videos
-    reader = open_reader(results.run / "config.yaml", given.data)
+    reader = open_reader(results.run, given.data)
     draw = ResultPictures(results, reader, out, points, given.frames, given.frame_rate)
     if given.expression:
         written = draw.named(videos, given.expression)
@@ -96,40 +91,3 @@ def run(argv: list[str]) -> int:
     for path in written:
         print(f"  {path}")
     return 0
-
-
-def open_reader(config: Path, changes: Sequence[str]) -> Reader:
-    """The reader of the dataset that a run used.
-
-    Args:
-        config: The run's config.yaml.
-        changes: ``KEY=VALUE`` changes below ``data``.
-
-    Raises:
-        InputError: The configuration is missing or malformed, or the dataset is not where it says.
-    """
-    import hydra.utils
-    from hydra.errors import HydraException
-
-    from flexhook.commands.hydra_app import input_error_behind
-
-    wanted = "a run's config.yaml with data.reader"
-    if not config.is_file():
-        raise InputError(
-            "the run's configuration does not exist", file=config, expected=wanted, hint="Name the run folder"
-        )
-    wrong = [c for c in changes if "=" not in c]
-    if wrong:
-        raise InputError(f"--data got '{wrong[0]}'", expected="KEY=VALUE, for example --data root=FOLDER")
-    try:
-        cfg = OmegaConf.load(config)
-        node = OmegaConf.select(cfg, "data.reader") if isinstance(cfg, DictConfig) else None
-        if not isinstance(node, DictConfig):
-            raise InputError("the configuration has no data.reader", file=config, expected=wanted)
-        OmegaConf.set_struct(cfg, True)
-        OmegaConf.set_struct(node, False)  # the reader itself knows its arguments
-        cfg.merge_with(OmegaConf.from_dotlist([f"data.{c.removeprefix('data.')}" for c in changes]))
-        node = cfg.data.reader
-        return hydra.utils.instantiate(node)
-    except (OmegaConfBaseException, HydraException, YAMLError, OSError, ValueError) as error:
-        raise input_error_behind(error) or ConfigError(str(error).strip(), file=config, expected=wanted) from error

@@ -1,0 +1,68 @@
+"""The dataset that a run used, opened again: from its config.yaml, also where the data have moved."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import hydra.utils
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
+
+from flexhook.commands.hydra_app import input_error_behind
+from flexhook.datasets.reader import Reader
+from flexhook.errors import ConfigError, InputError
+from flexhook.experiment.run_folder import read_config
+
+
+def open_reader(run: Path, changes: Sequence[str] = ()) -> Reader:
+    """The reader of the dataset that a run used.
+
+    Args:
+        run: The run folder.
+        changes: ``KEY=VALUE`` changes below ``data``. ``root=FOLDER`` moves every path that lies below the old root.
+
+    Raises:
+        InputError: The configuration is missing or malformed, or the dataset is not where it says.
+    """
+    file, wanted = run / "config.yaml", "a run's config.yaml with data.reader"
+    wrong = [c for c in changes if "=" not in c]
+    if wrong:
+        raise InputError(f"--data got '{wrong[0]}'", expected="KEY=VALUE, for example --data root=FOLDER")
+    try:
+        held: Any = OmegaConf.to_container(read_config(run), resolve=True)
+        data = held.get("data") if isinstance(held, dict) else None
+        if not isinstance(data, dict) or not isinstance(data.get("reader"), dict):
+            raise InputError("the configuration has no data.reader", file=file, expected=wanted)
+        given = OmegaConf.from_dotlist([c.removeprefix("data.") for c in changes])
+        cfg = OmegaConf.create(moved(data, given.get("root")))
+        assert isinstance(cfg, DictConfig)
+        OmegaConf.set_struct(cfg, True)
+        OmegaConf.set_struct(cfg.reader, False)  # the reader itself knows its arguments
+        cfg.merge_with(given)
+        return hydra.utils.instantiate(cfg.reader)
+    except (OmegaConfBaseException, HydraException, YAMLError, OSError, ValueError) as error:
+        raise input_error_behind(error) or ConfigError(str(error).strip(), file=file, expected=wanted) from error
+
+
+def moved(data: dict[str, Any], root: object) -> dict[str, Any]:
+    """A resolved configuration of data with every path below its root below another one.
+
+    Args:
+        data: The configuration, with ``root``.
+        root: The new root; None changes nothing.
+    """
+    if root is None or "root" not in data:
+        return data
+    old = str(data["root"]).rstrip("/")
+
+    def move(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: move(part) for key, part in value.items()}
+        below = isinstance(value, str) and f"{value}/".startswith(f"{old}/")
+        return f"{root}{value[len(old) :]}" if below else value
+
+    return move(data)
