@@ -24,6 +24,9 @@ def run(argv: list[str]) -> int:
         "folder", type=Path, help="config.json, state_dict.safetensors, inputs.npz, outputs.npz, scalars.json"
     )
     parser.add_argument("--dtype", choices=("float32", "float64"), default="float64", help="precision to compute in")
+    parser.add_argument("--record", action="store_true", help="write this model's float64 values into the folder instead; "
+                        "weights and inputs are drawn where there are none")  # fmt: skip
+    parser.add_argument("--seed", type=int, default=0, help="seed of drawn weights and inputs")
     arguments = parser.parse_args(argv)
 
     import torch
@@ -31,7 +34,11 @@ def run(argv: list[str]) -> int:
     from flexhook.errors import InputError
     from flexhook.parity.compare import compare, table
     from flexhook.parity.golden import read_golden
+    from flexhook.parity.record import record
 
+    if arguments.record:
+        print("wrote " + ", ".join(str(file) for file in record(arguments.folder, arguments.seed)))
+        return 0
     print(f"comparing with {arguments.folder} in {arguments.dtype}")
     try:
         golden = read_golden(arguments.folder)

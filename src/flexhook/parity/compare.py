@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from flexhook.convert.published import from_published, published_names
+from flexhook.errors import InputError
 from flexhook.model.flexhook import FlexHook
 from flexhook.model.losses import ReferencePointRegulariser
 from flexhook.parity.golden import Golden
@@ -57,13 +58,22 @@ def compare(golden: Golden, dtype: torch.dtype, file: str) -> list[Comparison]:
     Raises:
         InputError: The weights are not those of the described model.
     """
-    model = golden.architecture.build().to(dtype).eval()
-    model.load_state_dict({k: v.to(dtype) for k, v in from_published(model, golden.state, file).state.items()})
-    found, gradients = compute(model, golden, dtype)
+    found, gradients = compute(load(golden, dtype, file), golden, dtype)
     return [
         *compare_values(found, golden.expected, TOLERANCE[dtype]),
         *compare_gradients(gradients, golden.grad_norms, GRADIENT_TOLERANCE[dtype], TOLERANCE[dtype]),
     ]
+
+
+def load(golden: Golden, dtype: torch.dtype, file: str) -> FlexHook:
+    """The model that a folder describes, with its weights, in evaluation mode; arguments as :func:`compare`.
+
+    Raises:
+        InputError: The weights are not those of the described model.
+    """
+    model = golden.architecture.build().to(dtype).eval()
+    model.load_state_dict(from_published(model, golden.state, file).state)
+    return model
 
 
 def compute(model: FlexHook, golden: Golden, dtype: torch.dtype) -> tuple[dict[str, np.ndarray], dict[str, float]]:
@@ -73,6 +83,9 @@ def compute(model: FlexHook, golden: Golden, dtype: torch.dtype) -> tuple[dict[s
         model: The model with the folder's weights, in evaluation mode.
         golden: The folder's content.
         dtype: The model's.
+
+    Raises:
+        InputError: The inputs are none the model can take, such as ids beyond the vocabulary.
 
     Returns:
         Values by quantity, and gradient norms by published parameter name.
@@ -91,9 +104,13 @@ def compute(model: FlexHook, golden: Golden, dtype: torch.dtype) -> tuple[dict[s
         for s, mlp in enumerate(temporal.mlp)
     ]
     hooks.append(model.visual.register_forward_hook(lambda _m, _i, out: maps.extend(out)))
-    prediction = model(batch)
-    for hook in hooks:
-        hook.remove()
+    try:
+        prediction = model(batch)
+    except (RuntimeError, IndexError, ValueError) as error:
+        raise InputError(f"the model cannot compute from the inputs ({error})", file="inputs.npz") from error
+    finally:
+        for hook in hooks:
+            hook.remove()
     loss = golden.loss(prediction.logits, batch.labels)
     if prediction.points is not None:
         seen["regulariser"] = ReferencePointRegulariser(golden.regulariser_weight)(prediction.points)

@@ -70,15 +70,20 @@ class Golden:
         )
 
 
-def read_golden(folder: Path) -> Golden:
+def read_golden(folder: Path, outputs: bool = True) -> Golden:
     """Read a folder of golden values.
+
+    Args:
+        folder: The folder.
+        outputs: Whether to read the expected values too.
 
     Raises:
         InputError: A file is missing or broken, or an input is missing or of another shape than the others.
     """
     if not folder.is_dir():
         raise InputError("the folder does not exist", file=folder, expected="a folder of golden values")
-    config, scalars = read_json(folder / "config.json"), read_json(folder / "scalars.json")
+    config = read_json(folder / "config.json")
+    scalars = read_json(folder / "scalars.json") if outputs else {}
     loss = config.get("loss")
     if not isinstance(loss, Mapping) or loss.get("type") not in LOSSES:
         raise InputError(
@@ -88,14 +93,15 @@ def read_golden(folder: Path) -> Golden:
     if not isinstance(norms, dict) or not all(isinstance(v, int | float) for v in [*norms.values(), *scalars.values()]):
         raise InputError("it holds something else than numbers", file=folder / "scalars.json")
     inputs = read_arrays(folder / "inputs.npz")
-    check_inputs(inputs, folder / "inputs.npz")
+    architecture = Architecture.from_json(folder / "config.json")
+    check_inputs(inputs, architecture, folder / "inputs.npz")
     return Golden(
-        Architecture.from_json(folder / "config.json"),
+        architecture,
         LOSSES[loss["type"]](loss.get("positive_weight", 0.7), loss.get("gamma", 1.0)),
         loss.get("regulariser_weight", 0.01),
         read_weights(folder / "state_dict.safetensors"),
         inputs,
-        read_arrays(folder / "outputs.npz") | {k: np.asarray(v, dtype=float) for k, v in scalars.items()},
+        (read_arrays(folder / "outputs.npz") if outputs else {}) | {k: np.asarray(v) for k, v in scalars.items()},
         norms,
     )
 
@@ -115,13 +121,15 @@ def read_arrays(file: Path) -> dict[str, np.ndarray]:
         raise InputError(f"it is not an archive of arrays ({error})", file=file) from error
 
 
-def check_inputs(inputs: Mapping[str, np.ndarray], file: Path) -> None:
-    """Refuse inputs that are missing or whose shapes do not agree.
+def check_inputs(inputs: Mapping[str, np.ndarray], architecture: Architecture, file: Path) -> None:
+    """Refuse inputs that are missing or whose shapes do not agree with the model's sizes or each other.
 
     Raises:
-        InputError: One is missing or of another shape than the others.
+        InputError: One is missing or of another shape.
     """
-    sizes: dict[Any, int] = {}
+    height, width = architecture.image_size
+    sizes: dict[Any, int] = {"frames": architecture.window_frames, "height": height, "width": width}
+    sizes["tokens"] = architecture.text_length
     for name, dimensions in INPUTS.items():
         if name not in inputs:
             raise InputError(f"the array {name} is missing", file=file, expected=", ".join(INPUTS))
