@@ -1,7 +1,7 @@
 """A pinhole camera on a vehicle above flat ground.
 
-World coordinates are (x to the east, y up, z to the north) in metres; a pose is (x, z, yaw), yaw in radians clockwise from north
-seen from above, so that a right turn raises it. Camera coordinates are (right, down, forward).
+World coordinates are (x to the east, y up, z to the north) in metres; a pose is (x, z, yaw), yaw in radians clockwise
+from north seen from above, so that a right turn raises it. Camera coordinates are (right, down, forward).
 """
 
 from __future__ import annotations
@@ -34,8 +34,10 @@ class Camera:
         """The same view on a raster that is ``factor`` times as large."""
         height, width = self.size
         return Camera(
-            (round(height * factor), round(width * factor)), self.focal * factor,
-            (self.centre[0] * factor, self.centre[1] * factor), self.height,
+            (round(height * factor), round(width * factor)),
+            self.focal * factor,
+            (self.centre[0] * factor, self.centre[1] * factor),
+            self.height,
         )
 
     def to_camera(self, points: np.ndarray, pose: np.ndarray) -> np.ndarray:
@@ -50,7 +52,7 @@ class Camera:
 
 
 def clip_near(polygon: np.ndarray) -> np.ndarray:
-    """The part of a polygon (k, 3) in camera coordinates that lies beyond :data:`NEAR`, (m, 3), m = 0 where there is none."""
+    """The part of a polygon (k, 3) in camera coordinates that lies beyond :data:`NEAR`; (m, 3), m = 0 if none does."""
     depth = polygon[:, 2] - NEAR
     if depth.min() >= 0:
         return polygon

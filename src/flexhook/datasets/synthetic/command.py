@@ -30,10 +30,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder to make")
     for name, text in _NUMBERS.items():
         parser.add_argument(
-            f"--{name.replace('_', '-')}", type=type(defaults[name]), default=defaults[name], help=f"{text} (default: %(default)s)"
+            f"--{name.replace('_', '-')}",
+            type=type(defaults[name]),
+            default=defaults[name],
+            help=f"{text} (default: %(default)s)",
         )
     parser.add_argument(
-        "--tracker-errors", type=float, default=1.0, metavar="SCALE",
+        "--tracker-errors",
+        type=float,
+        default=1.0,
+        metavar="SCALE",
         help="factor for all error rates of the simulated tracker; 0 gives the truth (default: %(default)s)",
     )
     parser.add_argument("--workers", type=int, default=None, help="processes (default: one per processor)")
@@ -50,7 +56,8 @@ def run(args: argparse.Namespace) -> int:
     ensure(args.out, config, args.workers)
     counts = json.loads((args.out / MANIFEST).read_text(encoding="utf-8"))["counts"]
     print(
-        f"{args.out}: {len(counts['expressions'])} videos, {counts['frames']} frames, {counts['observations']} visible objects,"
+        f"{args.out}: {len(counts['expressions'])} videos, {counts['frames']} frames,"
+        f" {counts['observations']} visible objects,"
         f" {counts['sentences']} distinct sentences"
     )
     return 0

@@ -8,7 +8,7 @@ from flexhook.datasets.synthetic.tracker import TrackerErrors
 from flexhook.errors import ConfigError
 
 #: Raised with every change that makes other data of the same configuration.
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,8 @@ class WorldConfig:
         frame_rate: Frames per second; a lower rate makes motion larger between frames and tracks shorter.
         objects_per_frame: Mean number of visible objects that the simulation aims at.
         expressions: Sentences per training and test video; validation videos get two thirds of it.
-        unseen_share: Share of a test video's sentences that are unseen in training, half combinations, half paraphrases.
+        unseen_share: Share of a test video's sentences that are unseen in training: half are unseen combinations, half
+            unseen paraphrases.
         motion_share: Share of the sentences that cannot be decided without motion.
         min_height: An object is visible if its box is at least this high, in pixels of the nominal frame,
         min_unoccluded: if at least this share of what the frame shows of it is not hidden by something nearer,

@@ -1,4 +1,4 @@
-"""The ground seen by the camera: asphalt, lane marks, crossings and pavements, blurred by the ego vehicle's own motion."""
+"""The ground seen by the camera: asphalt, lane marks, pavements, blurred by the ego vehicle's own motion."""
 
 from __future__ import annotations
 
@@ -26,8 +26,11 @@ class Ground:
         self.levels = [fine]
         while len(self.levels) < 6:
             last = self.levels[-1]
-            self.levels.append(cv2.resize(last, (last.shape[1] // 2, last.shape[0] // 2), interpolation=cv2.INTER_AREA)
-                               if last.shape[0] % 2 == 0 else cv2.blur(last, (3, 3)))
+            self.levels.append(
+                cv2.resize(last, (last.shape[1] // 2, last.shape[0] // 2), interpolation=cv2.INTER_AREA)
+                if last.shape[0] % 2 == 0
+                else cv2.blur(last, (3, 3))
+            )
 
     def draw(self, image: np.ndarray, camera: Camera, before: np.ndarray, now: np.ndarray, haze: np.ndarray) -> None:
         """Fill everything below the horizon.
@@ -61,8 +64,13 @@ class Ground:
                 a, b = here[0], here[-1] + 1
                 texture = self.levels[k]
                 per_metre = np.float32(texture.shape[0] / PERIOD)
-                total[a:b] += cv2.remap(texture, east[a:b] * per_metre - 0.5, north[a:b] * per_metre - 0.5, cv2.INTER_LINEAR,
-                                        borderMode=cv2.BORDER_REFLECT)
+                total[a:b] += cv2.remap(
+                    texture,
+                    east[a:b] * per_metre - 0.5,
+                    north[a:b] * per_metre - 0.5,
+                    cv2.INTER_LINEAR,
+                    borderMode=cv2.BORDER_REFLECT,
+                )
         total /= len(shares)
         fade = np.clip((depth - 35) / 120, 0, 1)[:, None, None]
         image[first:] = total * (1 - fade) + haze * fade

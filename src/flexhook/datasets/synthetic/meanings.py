@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
 
-from flexhook.datasets.synthetic.scene import HISTORY, Scene
+from flexhook.datasets.synthetic.scene import Scene
+from flexhook.datasets.synthetic.thing import HISTORY
 from flexhook.datasets.synthetic.visibility import Observations
 
 #: Nouns and the kinds of objects that they name.
@@ -29,19 +29,22 @@ MOTIONS = ("moving", "still", "turning", "turning left", "turning right", "appro
 MOVING, WALKING, CLOSING = 1.0, 0.5, 0.8
 #: Radians in HISTORY steps above which it turns.
 TURNING = np.radians(9)
-#: Middle of the box, as a share of the frame's width, below which an object is on the left; the right is its mirror image.
+#: Middle of the box, as a share of the frame's width, below which an object is on the left; the right mirrors it.
 LEFT = 0.40
 #: Metres to the camera.
 NEAR, FAR = 13.0, 24.0
 #: Angle to our heading within which an object has our direction; beyond 180 degrees less it, the counter direction.
 SAME = np.radians(45)
 
-#: Pairs of values that no training or validation sentence combines: sentences with one of them are the unseen combinations.
-RESERVED: tuple[frozenset[str], ...] = tuple(map(frozenset, (
-    ("red", "van"), ("blue", "truck"), ("green", "bus"), ("yellow", "car"), ("white", "pedestrian"), ("black", "cyclist"),
-    ("truck", "still"), ("bus", "receding"), ("van", "moving"), ("car", "left"), ("cyclist", "right"), ("pedestrian", "far"),
-    ("yellow", "still"), ("blue", "moving"), ("red", "approaching"), ("white", "counter"), ("green", "left"),
-)))
+#: Pairs of values that no training or validation sentence combines; test sentences with one are unseen combinations.
+RESERVED: tuple[frozenset[str], ...] = tuple(
+    frozenset(pair.split("+"))
+    for pair in (
+        "red+van blue+truck green+bus yellow+car white+pedestrian black+cyclist"
+        " van+moving truck+still bus+receding yellow+still blue+moving red+approaching"
+        " car+left cyclist+right pedestrian+far white+counter green+left"
+    ).split()
+)
 
 
 @dataclass(frozen=True, order=True)
@@ -67,18 +70,21 @@ class Meaning:
     @property
     def values(self) -> frozenset[str]:
         """The values that it combines."""
-        return frozenset(filter(None, (getattr(self, f.name) for f in fields(self))))
+        return frozenset((self.noun, *self.attributes.values()))
 
     @property
     def reserved(self) -> bool:
         """Whether it combines values that training never combines."""
         return any(pair <= self.values for pair in RESERVED)
 
-    def without(self) -> Iterator[tuple[str, Meaning]]:
-        """(group, meaning) for each group left out, the noun excepted."""
-        for f in fields(self)[1:]:
-            if getattr(self, f.name):
-                yield f.name, replace(self, **{f.name: ""})
+    @property
+    def attributes(self) -> dict[str, str]:
+        """What it says beside the noun: value by group."""
+        return {f.name: value for f in fields(self)[1:] if (value := getattr(self, f.name))}
+
+    def shorter(self) -> list[Meaning]:
+        """The meanings that leave out one attribute."""
+        return [replace(self, **{group: ""}) for group in self.attributes]
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,6 +110,27 @@ class Facts:
     moving: np.ndarray
     turning: np.ndarray
     closing: np.ndarray
+    _where: dict[tuple[str, str], np.ndarray] = field(default_factory=dict, repr=False)
+
+    def where(self, group: str, value: str) -> np.ndarray:
+        """(n,) observations of which one attribute is true; ``group`` is a field of :class:`Meaning`."""
+        if (group, value) not in self._where:
+            if group == "noun":
+                true = np.isin(self.kind, NOUNS[value])
+            elif group == "motion":
+                true = {
+                    "moving": self.moving,
+                    "still": ~self.moving,
+                    "turning": self.turning != 0,
+                    "turning left": self.turning < 0,
+                    "turning right": self.turning > 0,
+                    "approaching": self.closing > CLOSING,
+                    "receding": self.closing < -CLOSING,
+                }[value]
+            else:
+                true = getattr(self, group) == value
+            self._where[group, value] = true
+        return self._where[group, value]
 
 
 def facts_of(scene: Scene, seen: Observations) -> Facts:
@@ -135,22 +162,10 @@ def facts_of(scene: Scene, seen: Observations) -> Facts:
 
 def referents(facts: Facts, meaning: Meaning) -> np.ndarray:
     """(n,) observations that a meaning is true of."""
-    true = np.isin(facts.kind, NOUNS[meaning.noun])
-    for group in ("colour", "side", "distance", "direction"):
-        value = getattr(meaning, group)
-        if value:
-            true &= getattr(facts, group) == value
-    motion = {
-        "": True,
-        "moving": facts.moving,
-        "still": ~facts.moving,
-        "turning": facts.turning != 0,
-        "turning left": facts.turning < 0,
-        "turning right": facts.turning > 0,
-        "approaching": facts.closing > CLOSING,
-        "receding": facts.closing < -CLOSING,
-    }
-    return true & motion[meaning.motion]
+    true = facts.where("noun", meaning.noun).copy()
+    for group, value in meaning.attributes.items():
+        true &= facts.where(group, value)
+    return true
 
 
 def every_meaning(colours: tuple[str, ...], most: int = 3) -> list[Meaning]:

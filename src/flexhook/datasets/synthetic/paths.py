@@ -11,7 +11,8 @@ import numpy as np
 class Path:
     """A straight line, an arc and a straight line, without corners; the arc may be empty.
 
-    Arc length 0 is the anchor, which lies ``before`` metres past the beginning of the arc (on a straight path: anywhere).
+    Arc length 0 is the anchor, which lies ``before`` metres past the beginning of the arc (on a straight path:
+    anywhere).
 
     Attributes:
         anchor: (x, z, yaw) at arc length 0.
@@ -45,7 +46,7 @@ def steady(time: np.ndarray, at: float, speed: float) -> np.ndarray:
 
 
 def with_stop(time: np.ndarray, at: float, speed: float, until: float, acceleration: float) -> np.ndarray:
-    """Arc length at each time (n,) of an object that brakes, stands at arc length 0 from ``at`` to ``until`` and drives on."""
+    """Arc length at each time (n,) of an object that brakes, stands at 0 from ``at`` to ``until`` and drives on."""
     ramp = speed / acceleration
 
     def from_rest(t: np.ndarray) -> np.ndarray:

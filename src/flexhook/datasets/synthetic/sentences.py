@@ -1,7 +1,7 @@
 """The grammar: how a meaning is put into words, after the manner of Refer-KITTI-V2.
 
-Each phrase belongs to one of two vocabularies. Training, validation and the seen test sentences use the open one; the reserved
-one, and the reserved sentence frames, make the unseen paraphrases.
+Each phrase belongs to one of two vocabularies. Training, validation and the seen test sentences use the open one; the
+reserved one, and the reserved sentence frames, make the unseen paraphrases.
 """
 
 from __future__ import annotations
@@ -51,24 +51,41 @@ _DISTANCES = {
     "far": Phrases((), ("far from us", "far away from the camera"), ("at a far distance", "in the distance")),
 }
 _DIRECTIONS = {
-    "same": Phrases(("same direction",), ("in the same direction of ours", "which face the same way as us"),
-                    ("oriented in the same direction as our car",)),
-    "counter": Phrases(("opposite direction",), ("in the counter direction of ours", "which face the opposite way of us"),
-                       ("oriented in the opposite direction to our car",)),
+    "same": Phrases(
+        ("same direction",),
+        ("in the same direction of ours", "which face the same way as us"),
+        ("oriented in the same direction as our car",),
+    ),
+    "counter": Phrases(
+        ("opposite direction",),
+        ("in the counter direction of ours", "which face the opposite way of us"),
+        ("oriented in the opposite direction to our car",),
+    ),
     "crossing": Phrases(("sideways facing",), ("facing sideways", "in a crossing direction"), ("oriented across our path",)),
 }
 _MOTIONS = {
     "moving": Phrases(("moving",), ("which are moving", "in motion"), ("on the move", "that are driving along")),
-    "still": Phrases(("parked", "parking"), ("which are parked", "which are parking"), ("standing still", "that are stationary")),
+    "still": Phrases(
+        ("parked", "parking"), ("which are parked", "which are parking"), ("standing still", "that are stationary")
+    ),
     "walking": Phrases(("walking",), ("who are walking", "in motion"), ("who walk along", "on the move")),
-    "standing": Phrases(("standing",), ("who are standing", "who are standing still"), ("who stand there", "that are stationary")),
+    "standing": Phrases(
+        ("standing",), ("who are standing", "who are standing still"), ("who stand there", "that are stationary")
+    ),
     "riding": Phrases(("moving",), ("who are moving", "in motion"), ("on the move", "who ride along")),
     "turning": Phrases(("turning",), ("which are turning", "taking a turn"), ("making a turn", "that turn at the corner")),
     "turning left": Phrases((), ("turning left", "which are turning to the left"), ("making a left turn",)),
     "turning right": Phrases((), ("turning right", "which are turning to the right"), ("making a right turn",)),
-    "approaching": Phrases(("approaching",), ("getting closer to us", "which are coming closer"),
-                           ("drawing nearer to us", "that come nearer")),
-    "receding": Phrases((), ("moving away from us", "which are getting farther away"), ("going away from us", "that get farther from us")),
+    "approaching": Phrases(
+        ("approaching",),
+        ("getting closer to us", "which are coming closer"),
+        ("drawing nearer to us", "that come nearer"),
+    ),
+    "receding": Phrases(
+        (),
+        ("moving away from us", "which are getting farther away"),
+        ("going away from us", "that get farther from us"),
+    ),
 }
 _ORDER = ("colour", "direction", "motion", "side", "distance")
 
@@ -84,7 +101,7 @@ def word(meaning: Meaning, rng: np.random.Generator, *, reserved: bool = False) 
     Returns:
         A sentence in lower case without a full stop.
     """
-    groups = [g for g in _ORDER if getattr(meaning, g)]
+    groups = [group for group in _ORDER if group in meaning.attributes]
     frame = "reserved" if reserved and rng.random() < 0.4 else "open"
     lexical = reserved and (frame == "open" or rng.random() < 0.4)
     strange: set[str] = set()
@@ -110,7 +127,9 @@ def word(meaning: Meaning, rng: np.random.Generator, *, reserved: bool = False) 
     if len(order) > 1 and rng.random() < 0.3:
         order[-2:] = order[:-3:-1]
     after = {g: after[g] for g in order}
-    sentence = _reserved_frame(meaning, before, noun, after, rng) if frame == "reserved" else _open_frame(before, noun, after, rng)
+    sentence = (
+        _reserved_frame(meaning, before, noun, after, rng) if frame == "reserved" else _open_frame(before, noun, after, rng)
+    )
     if meaning.noun in ("pedestrian", "cyclist", "person"):
         sentence = sentence.replace("which ", "who ").replace("that ", "who ")
     return sentence
@@ -121,7 +140,9 @@ def _phrases(meaning: Meaning, group: str) -> Phrases:
     person = meaning.noun in ("pedestrian", "cyclist", "person")
     if group == "colour":
         table = _CLOTHES if person else _PAINT
-        return Phrases(*(tuple(text.format(c=value) for text in texts) for texts in (table.before, table.after, table.reserved)))
+        return Phrases(
+            *(tuple(text.format(c=value) for text in texts) for texts in (table.before, table.after, table.reserved))
+        )
     if group == "motion":
         if person:
             moving = {"pedestrian": "walking", "cyclist": "riding", "person": "moving"}[meaning.noun]

@@ -22,7 +22,7 @@ class TrackerErrors:
         jitter: Standard deviation of a box's centre and size, as a share of its size.
         jitter_memory: Correlation of the jitter of consecutive observations, 0 to 1; a larger value makes it smoother.
         fragment: Probability per observation that the track goes on under a new identity.
-        switch: Probability per frame that two overlapping or neighbouring tracks of a category exchange their identities.
+        switch: Probability per frame that two neighbouring tracks of a category exchange their identities.
         invent: Invented boxes per true observation,
         invent_length: in tracks of this many frames on average.
     """
@@ -57,7 +57,7 @@ def simulate_tracker(video: Video, errors: TrackerErrors, seed: int) -> TrackSet
         seed: Seed; the video's name is mixed in, so that one seed serves a whole dataset.
 
     Returns:
-        Tracks with identities from 1, boxes clipped to the frame, categories as in the truth and a confidence in (0, 1].
+        Tracks with identities from 1, boxes clipped to the frame, the truth's categories, a confidence in (0, 1].
     """
     truth = video.truth
     rng = np.random.default_rng([seed, zlib.crc32(video.name.encode())])
@@ -69,7 +69,11 @@ def simulate_tracker(video: Video, errors: TrackerErrors, seed: int) -> TrackSet
     identity, box = identity[kept], box[kept]
     confidence = np.clip(rng.normal(0.85, 0.08, len(frame)), 0.3, 1.0)
     extra = _invented(truth, video.num_frames, int(identity.max(initial=0)) + 1, errors, rng)
-    frame, identity, box = np.append(frame, extra.frame), np.append(identity, extra.identity), np.concatenate([box, extra.box])
+    frame, identity, box = (
+        np.append(frame, extra.frame),
+        np.append(identity, extra.identity),
+        np.concatenate([box, extra.box]),
+    )
     category, confidence = np.append(category, extra.category), np.append(confidence, extra.confidence)
     height, width = video.size
     box = np.clip(box, 0, [width, height, width, height])

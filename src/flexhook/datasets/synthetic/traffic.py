@@ -10,7 +10,7 @@ from flexhook.datasets.synthetic.streets import HALF_STREET, LANES, in_block, to
 
 #: Of the vehicles at a crossing, this share turns (or stands as if it were turning);
 #: and this share of the other places is drawn again, so that there is much turning.
-_TURNING, _RATHER_AT_CROSSINGS = 0.85, 0.6
+_TURNING, _RATHER_AT_CROSSINGS = 0.9, 0.75
 #: Distance from the camera at which objects are placed, metres.
 _DISTANCE = (5.5, 34.0)
 _HALF_VIEW = np.radians(37)
@@ -27,7 +27,8 @@ def way_of(kind: Kind, ego: np.ndarray, rng: np.random.Generator) -> Path | None
     Returns:
         The path; None where the place that was drawn is not one for this kind.
     """
-    distance, bearing = rng.uniform(*_DISTANCE), ego[2] + rng.uniform(-_HALF_VIEW, _HALF_VIEW)
+    near, far = _DISTANCE
+    distance, bearing = near + (far - near) * rng.random() ** 1.3, ego[2] + rng.uniform(-_HALF_VIEW, _HALF_VIEW)
     x, z = ego[0] + distance * np.sin(bearing), ego[1] + distance * np.cos(bearing)
     if kind.speed[1] < 2:
         return _on_foot(x, z, float(ego[2]), rng)
@@ -62,14 +63,14 @@ def _turn(kind: Kind, x: float, z: float, rng: np.random.Generator) -> Path | No
     curvature = sign * np.pi / 2 / quarter
     path = Path((x, z, heading + sign * done * np.pi / 2), done * quarter, (1 - done) * quarter, curvature)
     (x1, z1, _), (x2, z2, _) = path.poses(np.array([-path.before, path.after]))
-    entry, leave = (x1, z2) if int(round(heading / (np.pi / 2))) % 2 == 0 else (z1, x2)
+    entry, leave = (x1, z2) if round(heading / (np.pi / 2)) % 2 == 0 else (z1, x2)
     limit = HALF_STREET - 1.3
     return path if abs(to_street(entry)) < limit and abs(to_street(leave)) < limit else None
 
 
 def _on_foot(x: float, z: float, ego_yaw: float, rng: np.random.Generator) -> Path | None:
     """Mostly across the view, sometimes along the street."""
-    if in_block(x, z, margin=0.6):
+    if in_block(np.array(x), np.array(z), margin=0.6):
         return None
     heading = ego_yaw + rng.choice([-1, 1]) * np.pi / 2 if rng.random() < 0.7 else rng.choice([0.0, np.pi])
     return Path((x, z, heading + rng.normal(0, 0.2)))

@@ -1,0 +1,69 @@
+"""A whole dataset without its pictures: scenes, what is visible in them, and what is said about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from flexhook.datasets.expressions import slug
+from flexhook.datasets.synthetic.config import WorldConfig
+from flexhook.datasets.synthetic.kinds import CATEGORIES, KINDS
+from flexhook.datasets.synthetic.meanings import Facts, facts_of
+from flexhook.datasets.synthetic.scene import EGO_MODES, Scene, simulate
+from flexhook.datasets.synthetic.selection import Statement, select
+from flexhook.datasets.synthetic.visibility import Observations, observe
+from flexhook.datasets.synthetic.workers import spread
+from flexhook.structures import Expression, Frames, TrackSet, Video, make_labels
+
+
+@dataclass(frozen=True, eq=False)
+class SimulatedVideo:
+    """A video before it is drawn.
+
+    Attributes:
+        scene: All that happens.
+        seen: The visible objects.
+        facts: What is true of each of them.
+        statements: The video's sentences.
+    """
+
+    scene: Scene
+    seen: Observations
+    facts: Facts
+    statements: tuple[Statement, ...]
+
+    def as_video(self, frames: Frames) -> Video:
+        """The in-memory form that the reader would give; ``frames`` are its pictures."""
+        seen, statements = self.seen, self.statements
+        category = [CATEGORIES.index(KINDS[self.scene.things[t].kind].category) for t in seen.thing]
+        truth = TrackSet.build(seen.frame, seen.thing, seen.box, category, categories=CATEGORIES)
+        expressions = tuple(Expression(s.sentence, slug(s.sentence), s.tags) for s in statements)
+        columns, rows = np.nonzero(np.stack([s.true for s in statements]))
+        labels = make_labels(rows, columns, (len(truth), len(expressions)))
+        return Video(self.scene.name, self.scene.camera.size, frames, truth, expressions, labels)
+
+
+def simulate_world(config: WorldConfig, workers: int | None = None) -> dict[str, SimulatedVideo]:
+    """Simulate all videos and choose their sentences; nothing is drawn.
+
+    Args:
+        config: The world.
+        workers: Processes; by default one per processor. The result does not depend on it.
+
+    Returns:
+        Videos by name, in the order of the splits.
+    """
+    names = [(name, EGO_MODES[k % len(EGO_MODES)]) for split in config.splits.values() for k, name in enumerate(split)]
+    jobs = [(name, index, mode, config) for index, (name, mode) in enumerate(names)]
+    scenes = {scene.name: (scene, seen) for scene, seen in spread(_simulate_one, jobs, workers)}
+    facts = {name: facts_of(scene, seen) for name, (scene, seen) in scenes.items()}
+    statements = select(facts, config)
+    return {name: SimulatedVideo(*scenes[name], facts[name], tuple(statements[name])) for name in scenes}
+
+
+def _simulate_one(job: tuple[str, int, str, WorldConfig]) -> tuple[Scene, Observations]:
+    cv2.setNumThreads(1)
+    scene = simulate(*job)
+    return scene, observe(scene, job[3])
