@@ -221,6 +221,16 @@ def test_videos_without_tracks_or_truth(scene):
     assert found.metrics()["test/HOTA"] == 0
 
 
+def test_a_video_without_expressions_adds_nothing(scene, evaluation):
+    of, tracks = scene
+    silent = video(track(1, range(3)), {}, name="0001")
+    pairs = [
+        (silent, scores(silent, tracks, np.ones((8, 0)))),
+        (of, scores(of, tracks, accepted(tracks, [11], [11, 12], [13]))),
+    ]
+    assert evaluate_videos(pairs).metrics() == evaluation.metrics()
+
+
 def test_scores_of_other_expressions_are_refused(scene):
     of, tracks = scene
     fewer = video(track(1, range(4)), {UNSEEN: [0]})

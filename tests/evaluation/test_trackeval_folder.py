@@ -153,6 +153,14 @@ def test_videos_are_named_below_what_they_share(tmp_path):
     assert list(find_sequences(tmp_path / "sequences" / "MOT17")) == ["a"]
 
 
+def test_a_single_video_or_sequence_keeps_its_name(tmp_path, monkeypatch):
+    write(tmp_path)
+    for folder in ("0005", "0005/cars"):
+        assert evaluate_folder(tmp_path / folder).names == ("0005+cars",)
+        monkeypatch.chdir(tmp_path / folder)
+        assert evaluate_folder(".").names == ("0005+cars",)
+
+
 def test_other_files_and_hidden_folders_do_not_matter(tmp_path):
     write(tmp_path)
     write(tmp_path, "0005/.cars.tmp/x", gt="not finished")

@@ -202,6 +202,30 @@ def test_a_writer_goes_on_only_with_its_own_job(tmp_path):
     assert not writer(key="b", rows=moved).finished
 
 
+def test_no_expressions_and_no_observations(tmp_path):
+    for name, rows, expressions in (
+        ("a", tracks(), ()),
+        ("b", TrackSet.empty(), EXPRESSIONS),
+        ("c", TrackSet.empty(), ()),
+    ):
+        with ScoreWriter(tmp_path, name, rows, expressions) as writer:
+            for start, stop in writer.missing():
+                writer.write(start, np.zeros((stop - start, len(expressions), 2)))
+            writer.finish()
+    write_expressions(tmp_path, {"a": (), "b": EXPRESSIONS, "c": ()})
+    assert [read_scores(tmp_path, name).logits.shape for name in "abc"] == [(7, 0, 2), (0, 3, 2), (0, 0, 2)]
+
+
+def test_a_writer_killed_after_its_file_was_whole_leaves_nothing_for_ever(tmp_path):
+    wanted = scores()
+    with ScoreWriter(tmp_path, "0005", wanted.tracks, EXPRESSIONS) as writer:
+        writer.write(0, wanted.logits)
+    write_scores(tmp_path, wanted)
+    assert len(list(tmp_path.iterdir())) == 2
+    assert ScoreWriter(tmp_path, "0005", wanted.tracks, EXPRESSIONS).finished
+    assert [path.name for path in tmp_path.iterdir()] == ["0005.npz"]
+
+
 def test_a_corrupted_finished_file_is_scored_again(tmp_path):
     wanted = scores()
     path = write_scores(tmp_path, wanted)

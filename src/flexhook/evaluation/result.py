@@ -197,7 +197,7 @@ class Evaluation:
             "",
             f"{'pooled HOTA of':24}{'sequences':>10}"
             + "".join(f"{a.replace('_', ' '):>12}" for a in ANSWERS)
-            + f"{'mean HOTA':>12}{'HOTA 0':>9}",
+            + f"{'model mean':>12}{'HOTA 0':>9}",
         ]
         for subset, mask in self.subsets():
             part = self.model.select(mask)

@@ -43,7 +43,7 @@ def find_sequences(folder: str | Path) -> dict[str, list[Path]]:
     Raises:
         InputError: The folder is missing or empty, or a sequence lacks one of its files.
     """
-    folder = Path(folder)
+    folder = Path(os.path.abspath(folder))
     found: dict[Path, list[Path]] = {}
     for place, folders, files in os.walk(folder, followlinks=True):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
@@ -66,7 +66,7 @@ def find_sequences(folder: str | Path) -> dict[str, list[Path]]:
             file=folder,
             expected="<video>/<expression>/gt.txt and predict.txt in it",
         )
-    shared = Path(os.path.commonpath([video.parent for video in found]))
+    shared = os.path.commonpath([video.parent for video in found])
     return {video.relative_to(shared).as_posix(): sequences for video, sequences in found.items()}
 
 

@@ -48,6 +48,8 @@ class ScoreWriter:
         self.finished = finished_job(self.path) == self._job
         self._logits: IO[bytes] | None = None
         self._written = np.ones(len(tracks), bool) if self.finished else self._open()
+        if self.finished:
+            shutil.rmtree(self._partial, ignore_errors=True)
 
     @property
     def written(self) -> np.ndarray:
