@@ -1,0 +1,48 @@
+# `make help` lists the targets. The environment lies in .venv.
+PYTHON ?= python3
+EXPERIMENT ?= synthetic
+ABLATION ?= components
+SEEDS ?= 3
+ARGS ?=
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help setup train sweep study test test-slow lint bench clean
+
+help: ## List the targets
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,launchers]'
+	touch $(READY)
+
+setup: $(READY) ## Make the environment in .venv, with the tested versions
+
+train: setup ## Train, score, evaluate and picture EXPERIMENT=synthetic on every GPU, else the CPU (ARGS='overrides')
+	$(BIN)/flexhook train experiment=$(EXPERIMENT) $(ARGS)
+
+sweep: setup ## Run ABLATION=components with SEEDS=3 seeds and report it (ARGS='overrides')
+	$(BIN)/python -m flexhook.experiment.sweep $(ABLATION) --seeds $(SEEDS) $(ARGS)
+
+test: setup ## Run the tests
+	$(BIN)/python -m pytest
+
+test-slow: setup ## Run the slow tests
+	$(BIN)/python -m pytest -m slow
+
+lint: setup ## Check style and types
+	$(BIN)/ruff check src tests
+	$(BIN)/mypy
+
+bench: setup ## Run every benchmark and print its ratios
+	$(BIN)/flexhook bench evaluation
+	$(BIN)/flexhook bench data
+	$(BIN)/flexhook bench scoring
+	$(BIN)/flexhook bench training
+
+clean: ## Remove what building and testing left, not the data or the results
+	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache src/*.egg-info
