@@ -66,7 +66,7 @@ def test_the_caption_tells_metrics_and_the_numbers_of_boxes(tmp_path, video, sco
     row = {"video": "0005", "slug": "red-cars", "HOTA": 53.14, "oracle_HOTA": 80.0, "DetA": np.nan, "AssA": 66.0}
     write_contact_sheet(tmp_path / "s.png", [sheet_row(video, scores, row)])
     assert told == [
-        ("red cars", ["HOTA 53.1  oracle’s 80.0  AssA 66.0", "4 correct, 4 false, 4 missed", "video 0005"])
+        ("red cars", ["HOTA 53.1 (oracle 80.0)  AssA 66.0", "4 correct, 4 false, 4 missed", "video 0005"])
     ]
 
 

@@ -101,6 +101,22 @@ def test_strange_boxes_are_drawn_without_an_error(video, scores, box):
     assert draw_frame(ScoredExpression.of(video, one, 0), 0, (300, 960)).shape == (300, 960, 3)
 
 
+@pytest.mark.parametrize("size", [(10, 10000), (3000, 40), (1, 1), (2, 2)])
+def test_strange_frame_sizes_are_drawn_without_an_error(tmp_path, make_video, make_scores, size):
+    video = make_video(size, frames=2)
+    frames = VideoFileFrames(write_overlay(tmp_path / "a.mp4", ScoredExpression.of(video, make_scores(video), 0)))
+    assert len(frames) == 2
+
+
+def test_a_crowd_of_boxes_is_drawn(video, scores):
+    rng = np.random.default_rng(0)
+    corner = rng.uniform(-50, 900, (300, 2)) * (1, 0.3)
+    tracks = TrackSet.build([0] * 300, range(300), np.concatenate([corner, corner + rng.uniform(1, 90, (300, 2))], 1))
+    crowd = type(scores)(video.name, tracks, scores.expressions, rng.normal(0, 1, (300, 3, 2)).astype(np.float32))
+    whole = captioned_frame(ScoredExpression.of(video, crowd, 0), 0)
+    assert share(whole, pen.FALSE_ALARM).sum() > 1000
+
+
 def test_without_ground_truth_each_identity_has_its_colour_through_the_video(video, scores):
     unknown = Video("x", video.size, video.frames, TrackSet.empty(), (), make_labels([], [], (0, 0)))
     scored = ScoredExpression.of(unknown, scores, 0)

@@ -224,3 +224,18 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(InputError, match=r"file/a\.mp4"), VideoWriter(tmp_path / "file" / "a.mp4"):
         pass
+
+
+@pytest.mark.parametrize("rate", [0, -1, 0.05, 2000, float("nan")])
+def test_impossible_frame_rates_are_refused(tmp_path, rate):
+    with pytest.raises(InputError, match="frame rate"):
+        VideoWriter(tmp_path / "a.mp4", frame_rate=rate)
+
+
+@pytest.mark.parametrize("rate", [0.1, 0.5, 29.97, 1000])
+def test_unusual_frame_rates_are_kept(tmp_path, rate):
+    with VideoWriter(tmp_path / "a.mp4", frame_rate=rate) as out:
+        for k in range(3):
+            out.write(picture(k))
+    frames = VideoFileFrames(tmp_path / "a.mp4")
+    assert len(frames) == 3 and frames.frame_rate == pytest.approx(rate, rel=1e-3)

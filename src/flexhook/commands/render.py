@@ -75,8 +75,8 @@ def run(argv: list[str]) -> int:
     for name in ("best", "worst", "frames"):
         if getattr(given, name) < (name == "frames"):
             raise InputError(f"--{name} is {getattr(given, name)}", expected="a positive number")
-    if not 0 < given.frame_rate <= 1000:
-        raise InputError(f"--frame-rate is {given.frame_rate:g}", expected="a number above 0 and up to 1000")
+    if not 0.1 <= given.frame_rate <= 1000:
+        raise InputError(f"--frame-rate is {given.frame_rate:g}", expected="a number from 0.1 to 1000")
     results = Results.find(given.folder)
     out = given.out or results.run / "pictures"
     points = results.reference_points(given.reference_points)

@@ -21,7 +21,7 @@ from flexhook.structures.whole_files import whole_file
 if TYPE_CHECKING:
     from flexhook.scoring.store import VideoScores
 
-METRICS = {"HOTA": "HOTA", "oracle_HOTA": "oracle’s", "DetA": "DetA", "AssA": "AssA"}
+METRICS = ("HOTA", "oracle_HOTA", "DetA", "AssA")
 
 
 @dataclass(frozen=True, eq=False)
@@ -195,16 +195,14 @@ def _heading(title: str, width: int, text: int) -> Image.Image:
 
 def _notes(row: SheetRow) -> list[str]:
     """Metrics and numbers of boxes over the whole video, for the caption."""
-    metrics = "  ".join(f"{text} {row.metrics[name]:.1f}" for name, text in METRICS.items() if name in row.metrics)
+    value = {name: f"{number:.1f}" for name, number in row.metrics.items()}
+    hota = f"HOTA {value['HOTA']}" if "HOTA" in value else ""
+    hota += f" (oracle {value['oracle_HOTA']})" if hota and "oracle_HOTA" in value else ""
+    metrics = "  ".join([hota, *(f"{name} {value[name]}" for name in ("DetA", "AssA") if name in value)])
     outcomes = [row.scored.at(int(frame)) for frame in row.scored.eventful_frames()]
-    correct, false, missed = (
-        sum(len(getattr(o, kind)) for o in outcomes) for kind in ("correct", "false_alarm", "missed")
-    )
-    boxes = (
-        f"{correct} correct, {false} false, {missed} missed"
-        if row.scored.referent is not None
-        else f"{correct} accepted boxes"
-    )
+    correct, false, missed = (sum(len(getattr(o, k)) for o in outcomes) for k in ("correct", "false_alarm", "missed"))
+    known = row.scored.referent is not None
+    boxes = f"{correct} correct, {false} false, {missed} missed" if known else f"{correct} accepted boxes"
     return [metrics, boxes, f"video {row.scored.video.name}"]
 
 

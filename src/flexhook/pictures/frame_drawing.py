@@ -128,8 +128,8 @@ class _FrameDrawing:
         """Colour of an accepted box: the correct ones' or, without ground truth, its identity's."""
         if self.scored.referent is not None:
             return pen.CORRECT
-        names = np.unique(self.scored.tracks.identity[self.scored.accepted])
-        return pen.IDENTITIES[int(np.searchsorted(names, self.scored.tracks.identity[row])) % len(pen.IDENTITIES)]
+        place = np.searchsorted(self.scored.accepted_identities, self.scored.tracks.identity[row])
+        return pen.IDENTITIES[int(place) % len(pen.IDENTITIES)]
 
     def points(self, scales: Sequence[np.ndarray]) -> None:
         """Diamonds at the reference points; the coarser the scale, the larger."""

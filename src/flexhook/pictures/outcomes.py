@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -94,6 +95,11 @@ class ScoredExpression:
             covers = left[np.arange(len(missed)), best] >= MATCH_IOU
             rejected[covers] = other[best[covers]]
         return FrameOutcome(yes[a], np.delete(yes, a), other, truth[b], missed, rejected)
+
+    @cached_property
+    def accepted_identities(self) -> np.ndarray:
+        """The identities with an accepted box, increasing: the places of their colours."""
+        return np.unique(self.tracks.identity[self.accepted])
 
     def eventful_frames(self) -> np.ndarray:
         """Frames of the video, increasing, that hold an accepted box or a referent; all frames where none does."""

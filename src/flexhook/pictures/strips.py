@@ -103,7 +103,7 @@ def legend_strip(
     names += ["other track"] + ["reference point"] * points
     face = pen.font(text)
     pad, sample = max(8, text // 2), round(text * 2.2)
-    slots = [sample + pad // 2 + pen.text_width(f"{name} {'00' * (name in counts)}", face) + 2 * pad for name in names]
+    slots = [sample + pad // 2 + pen.text_width(f"{name} {'000' * (name in counts)}", face) + 2 * pad for name in names]
     lines: list[list[int]] = [[]]
     for k, slot in enumerate(slots):
         if lines[-1] and sum(slots[j] for j in lines[-1]) + slot > width - pad:

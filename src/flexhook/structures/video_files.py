@@ -238,11 +238,16 @@ class VideoWriter:
 
     Args:
         path: The mp4 file.
-        frame_rate: Frames per second; a larger value plays faster.
+        frame_rate: Frames per second, 0.1 to 1000; a larger value plays faster.
         quality: Constant rate factor of H.264, 0 to 51; a larger value gives a smaller and coarser file.
+
+    Raises:
+        InputError: The frame rate is out of its range, or (on entering) the file cannot be written.
     """
 
     def __init__(self, path: str | Path, *, frame_rate: float = 10.0, quality: int = 20) -> None:
+        if not 0.1 <= frame_rate <= 1000:
+            raise InputError(f"the frame rate is {frame_rate:g}", expected="a number from 0.1 to 1000")
         self.path = Path(path)
         self.frame_rate, self.quality = frame_rate, quality
         self._stack = contextlib.ExitStack()
