@@ -96,14 +96,10 @@ def aligned(evaluations: Sequence[Evaluation]) -> list[Evaluation]:
     return out
 
 
-def _intervals(
-    run: Sequence[Statistics], baseline: Sequence[Statistics], draws: int, level: float, seed: int
-) -> Intervals:
+def _intervals(run: Sequence[Statistics], baseline: Sequence[Statistics], draws: int, level: float, seed: int) -> Intervals:
     counts = {len(statistics) for statistics in (*run, *baseline)}
     if len(counts) != 1 or 0 in counts or not run:
-        raise InputError(
-            f"the runs have {sorted(counts)} sequences", expected="the same sequences in all runs, at least one"
-        )
+        raise InputError(f"the runs have {sorted(counts)} sequences", expected="the same sequences in all runs, at least one")
     count = counts.pop()
     rng = np.random.default_rng(seed)
     pooled, mean = [], []

@@ -118,8 +118,7 @@ def _check_expressions(video: Video, scores: VideoScores) -> None:
     missing = [slug for slug in known if slug not in scored]
     if missing:
         raise InputError(
-            f"{len(missing)} of the {len(known)} expressions of video {video.name} have no scores, "
-            f"'{missing[0]}' among them",
+            f"{len(missing)} of the {len(known)} expressions of video {video.name} have no scores, '{missing[0]}' among them",
             expected="scores of all of them",
             hint=AGAIN,
         )
@@ -154,8 +153,7 @@ class FolderEvaluation:
             "mean_over_expressions": {"HOTA": self.statistics.mean_hota()},
             "zero_HOTA_expressions": self.statistics.zero_hota(),
             "sequences": {
-                name: {metric: float(values[s]) for metric, values in metrics.items()}
-                for s, name in enumerate(self.names)
+                name: {metric: float(values[s]) for metric, values in metrics.items()} for s, name in enumerate(self.names)
             },
         }
 

@@ -58,11 +58,16 @@ class Sequence:
         Returns:
             The slice of the frame's pairs; row and column of each; shape of the matrix, pairless boxes included.
         """
+        at, first_t, first_p, shape = self.frame_matrix(frame)
+        return at, self.t[at] - first_t, self.p[at] - first_p, shape
+
+    def frame_matrix(self, frame: int) -> tuple[slice, int, int, tuple[int, int]]:
+        """The slice of a frame's pairs, its first true and predicted box, and the shape of its matrix."""
         edges = np.array([frame, frame + 1])
         at = slice(*self.frame.searchsorted(edges))
         first_t, end_t = self.truth_frame.searchsorted(edges).tolist()
         first_p, end_p = self.track_frame.searchsorted(edges).tolist()
-        return at, self.t[at] - first_t, self.p[at] - first_p, (end_t - first_t, end_p - first_p)
+        return at, first_t, first_p, (end_t - first_t, end_p - first_p)
 
 
 def _by_frame(rows: np.ndarray, frame: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

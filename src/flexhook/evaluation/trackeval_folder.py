@@ -119,9 +119,7 @@ class _RowTable(dict[bytes, int]):
         try:
             return np.fromiter(map(self.__getitem__, filter(bytes.strip, lines)), np.int64)
         except _RowError as error:
-            raise InputError(
-                error.problem, file=path, line=lines.index(error.line) + 1, expected=error.expected
-            ) from None
+            raise InputError(error.problem, file=path, line=lines.index(error.line) + 1, expected=error.expected) from None
 
     def boxes(self, keep_unconfident: bool) -> tuple[Boxes, np.ndarray]:
         """The distinct lines as boxes sorted by frame and identity, and each line's place among them (-1: left out)."""

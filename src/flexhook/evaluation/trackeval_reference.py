@@ -12,9 +12,7 @@ from flexhook.evaluation.overlaps import Boxes
 from flexhook.evaluation.statistics import Statistics
 
 
-def reference_statistics(
-    truth: Boxes, tracks: Boxes, truth_rows: list[np.ndarray], track_rows: list[np.ndarray]
-) -> Statistics:
+def reference_statistics(truth: Boxes, tracks: Boxes, truth_rows: list[np.ndarray], track_rows: list[np.ndarray]) -> Statistics:
     """TrackEval's results of every sequence, as sums; arguments as in :class:`flexhook.evaluation.engine.Job`."""
     metrics = {"HOTA": HOTA(), "CLEAR": CLEAR({"PRINT_CONFIG": False}), "Identity": Identity({"PRINT_CONFIG": False})}
     out = Statistics.zeros(len(truth_rows))
@@ -53,8 +51,6 @@ def sequence_data(truth: Boxes, tracks: Boxes, truth_rows: np.ndarray, track_row
         data["gt_ids"].append(code_t[a])
         data["tracker_ids"].append(code_p[b])
         data["similarity_scores"].append(
-            MotChallenge2DBox._calculate_box_ious(
-                truth.box[truth_rows[a]], tracks.box[track_rows[b]], box_format="x0y0x1y1"
-            )
+            MotChallenge2DBox._calculate_box_ious(truth.box[truth_rows[a]], tracks.box[track_rows[b]], box_format="x0y0x1y1")
         )
     return data
