@@ -128,7 +128,8 @@ def remove(results, name):
         ([], lambda r: (r / "config.yaml").write_text("data: [\n"), "config.yaml: "),
         ([], lambda r: (r / "config.yaml").write_text("data: {reader: {_target_: no.such.Reader}}"), "config.yaml: "),
         (["--data", "root"], None, "--data got 'root'. Expected KEY=VALUE"),
-        (["--data", "roof=x"], None, "roof"),
+        (["--data", "roof=x"], None, "Key 'roof' is not in struct"),
+        (["--data", "reader.roof=x"], None, "unexpected keyword argument 'roof'"),
         (["--data", "reader.label_origin=middle"], None, "label_origin"),
         (["--frames", "0", "--expression", "cars"], None, "--frames is 0"),
         (["--frame-rate", "0", "--expression", "cars"], None, "--frame-rate is 0"),
@@ -147,9 +148,9 @@ def test_mistakes_are_named_in_one_message(results, capsys, arguments, change, p
     assert not list((results / "pictures").rglob("*.*")) if (results / "pictures").exists() else True
 
 
-@pytest.mark.parametrize("name", ["nowhere", "empty"])
-def test_a_folder_without_scores_is_named(tmp_path, capsys, name):
-    (tmp_path / "empty").mkdir()
+@pytest.mark.parametrize("name", ["nowhere", "empty", "."])
+def test_a_folder_without_scores_is_named(results, tmp_path, capsys, name):
+    (tmp_path / "empty").mkdir()  # "." holds the run folder, but is none
     assert main(["render", str(tmp_path / name)]) == 2
     assert str(tmp_path / name) in capsys.readouterr().err
 

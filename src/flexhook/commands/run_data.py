@@ -45,7 +45,9 @@ def open_reader(run: Path, changes: Sequence[str] = ()) -> Reader:
         cfg.merge_with(given)
         return hydra.utils.instantiate(cfg.reader)
     except (OmegaConfBaseException, HydraException, YAMLError, OSError, ValueError) as error:
-        raise input_error_behind(error) or ConfigError(str(error).strip(), file=file, expected=wanted) from error
+        lines = [line.strip() for line in str(error).splitlines()]
+        said = " ".join(line for line in lines if not line.startswith(("full_key:", "object_type=")))
+        raise input_error_behind(error) or ConfigError(said, file=file, expected=wanted) from error
 
 
 def moved(data: dict[str, Any], root: object) -> dict[str, Any]:

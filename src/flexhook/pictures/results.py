@@ -43,7 +43,7 @@ class Results:
             if scores != folder or not (folder.absolute().parent / "config.yaml").is_file()
             else folder.absolute().parent
         )
-        videos = scored_videos(scores) if scores.is_dir() else []
+        videos = scored_videos(scores) if (scores / "expressions.json").is_file() else []
         if not videos:
             raise InputError(
                 "the folder holds no scores" if folder.is_dir() else "no such folder",
