@@ -100,8 +100,8 @@ class _FrameDrawing:
         for row in outcome.false_alarm:
             box = self.to_picture(scored.tracks.box[row])
             x1, y1, x2, y2 = box
-            self.draw.line((x1, y1, x2, y2), fill=(*pen.FALSE_ALARM, 170), width=max(1, style.line // 2))
-            self.draw.line((x1, y2, x2, y1), fill=(*pen.FALSE_ALARM, 170), width=max(1, style.line // 2))
+            self.draw.line((x1, y1, x2, y2), fill=(*pen.FALSE_ALARM, 220), width=max(1, style.line // 2))
+            self.draw.line((x1, y2, x2, y1), fill=(*pen.FALSE_ALARM, 220), width=max(1, style.line // 2))
             pen.stroke_box(self.draw, box, pen.FALSE_ALARM, style.line)
         for row in (*outcome.found, *outcome.missed):
             self.triangle(self.to_picture(truth[row]))
