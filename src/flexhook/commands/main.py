@@ -32,9 +32,9 @@ def usage() -> str:
     rows = "\n".join(f"  {name:<{width}}  {text}" for name, text in COMMANDS.items())
     return (
         "usage: flexhook COMMAND [arguments]\n\n"
-        "Referring multi-object tracking: from a video, its trajectories and a sentence to the trajectories referred to.\n\n"
+        "Referring multi-object tracking: from a video, its trajectories and a sentence to the trajectories meant.\n\n"
         f"commands:\n{rows}\n\n"
-        "`flexhook COMMAND --help` tells a command's arguments; the ones marked Hydra take overrides (key=value), -m, --cfg job.\n"
+        "`flexhook COMMAND --help` tells its arguments; those marked Hydra take overrides (key=value), -m, --cfg job.\n"
         "`flexhook --version` prints the version."
     )
 

@@ -27,7 +27,7 @@ class FrameLoader:
     """
 
     def __init__(self, videos: Sequence[Video], image_size: tuple[int, int], keep: bool = False) -> None:
-        self.videos, self.image_size = videos, tuple(image_size)
+        self.videos, self.image_size = videos, (int(image_size[0]), int(image_size[1]))
         self.kept: dict[tuple[int, int], np.ndarray] | None = {} if keep else None
 
     def load(self, video: int, frame: int) -> np.ndarray:
@@ -96,16 +96,18 @@ class Collator:
         box = np.concatenate([i.box for i in items])  # (B, T, 4)
         where = np.stack([video, frame], -1)  # (B, T, 2)
         if self.swap is not None:
-            for a, b in self.swap(*frame.shape, stream(items[0].key, 1)):
+            for a, b in self.swap(frame.shape[0], frame.shape[1], stream(items[0].key, 1)):
                 for column in (where.reshape(-1, 2), box.reshape(-1, 4)):
                     column[[a, b]] = column[[b, a]]
         needed, index = np.unique(where.reshape(-1, 2), axis=0, return_inverse=True)
 
         if items[0].expression is None:
-            (item,) = items
-            used, expression = self.sentences.of_video[item.video], None
+            if len(items) > 1:
+                raise ValueError("items that hear all expressions of their video come one at a time")
+            used, expression = self.sentences.of_video[items[0].video], None
         else:
-            sentence = np.concatenate([self.sentences.of_video[i.video][i.expression] for i in items])  # (B, N)
+            own = [i.expression for i in items if i.expression is not None]
+            sentence = np.concatenate([self.sentences.of_video[i.video][e] for i, e in zip(items, own, strict=True)])  # (B, N)
             used, place = np.unique(sentence, return_inverse=True)
             expression = torch.from_numpy(place.reshape(sentence.shape))
         chosen = torch.from_numpy(used)

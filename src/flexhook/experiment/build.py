@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from hydra.utils import instantiate
@@ -83,13 +84,13 @@ def read_checkpoint(path: str | Path) -> dict:
     return checkpoint
 
 
-def load_model(path: str | Path) -> tuple[torch.nn.Module, DictConfig]:
+def load_model(path: str | Path) -> tuple[Any, DictConfig]:
     """A model as its checkpoint has it, in evaluation mode, and the configuration it was trained with."""
     checkpoint = read_checkpoint(path)
-    cfg = OmegaConf.create(checkpoint["flexhook"]["config"])
-    model = build_model(cfg)  # type: ignore[arg-type]
+    cfg: Any = OmegaConf.create(checkpoint["flexhook"]["config"])
+    model = build_model(cfg)
     load_weights(model, checkpoint, str(path))
-    return model.eval(), cfg  # type: ignore[return-value]
+    return model.eval(), cfg
 
 
 def load_weights(model: torch.nn.Module, checkpoint: dict, path: str) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import lightning as L
 import torch
@@ -56,13 +58,13 @@ class ReferringDataModule(L.LightningDataModule):
         self.train_videos, self.val_videos = list(train), list(val)
         self.train_items = items(videos=self.train_videos, seed=seed)
         self.val_items = val_items(videos=self.val_videos)
-        self.swap, self.image_size, self.keep_images = swap, tuple(image_size), keep_images
+        self.swap, self.image_size, self.keep_images = swap, (int(image_size[0]), int(image_size[1])), keep_images
         self.batch_size, self.num_workers, self.seed, self.features = batch_size, num_workers, seed, features
         self.sentences = {
             "train": Sentences.of(self.train_videos, tokenize), "val": Sentences.of(self.val_videos, tokenize)
         }
 
-    def fill_features(self, model: torch.nn.Module, folder: str | Path, visual: bool, text: bool) -> None:
+    def fill_features(self, model: Any, folder: str | Path, visual: bool, text: bool) -> None:
         """Compute (or open) what frozen encoders give for all frames and sentences of this module.
 
         Args:
@@ -76,9 +78,8 @@ class ReferringDataModule(L.LightningDataModule):
         if visual:
             key = f"{weights_fingerprint(model.visual)}{self.image_size}{model.visual.mean}{model.visual.std}"
             for video in self.train_videos + self.val_videos:
-                loader = FrameLoader([video], self.image_size)
                 with torch.no_grad():
-                    self.features.fill_maps(video, key, lambda k, loader=loader: loader.load(0, k),
+                    self.features.fill_maps(video, key, partial(FrameLoader([video], self.image_size).load, 0),
                                             lambda images: model.encode_frames(images.to(device)))
         if text:
             every = list(dict.fromkeys(self.sentences["train"].texts + self.sentences["val"].texts))

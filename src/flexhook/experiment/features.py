@@ -94,7 +94,7 @@ class FeatureCache:
                     for file, m in zip(files, maps, strict=True):
                         file[start : start + len(m)] = m.float().cpu().numpy()
                 for file in files:
-                    file.flush()
+                    file.flush()  # type: ignore[attr-defined]
                 (work / "scales.json").write_text(json.dumps(len(files)))
         count = json.loads((target / "scales.json").read_text())
         self._maps[video.name] = [np.load(target / f"{s}.npy", mmap_mode="r") for s in range(count)]

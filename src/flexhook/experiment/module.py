@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import lightning as L
 import torch
@@ -17,7 +18,8 @@ def parameter_groups(module: nn.Module, weight_decay: float) -> list[dict]:
 
     Without: 1-D parameters and biases, position embeddings and rotary frequencies (what their names say).
     """
-    decayed, plain = [], []
+    decayed: list[nn.Parameter] = []
+    plain: list[nn.Parameter] = []
     for name, parameter in module.named_parameters():
         if parameter.requires_grad:
             bare = parameter.ndim <= 1 or name.endswith(".bias") or any(
@@ -42,6 +44,8 @@ class ReferringModule(L.LightningModule):
         freeze_mode: ``eval`` puts frozen parts in evaluation mode; ``train`` only stops their gradients (as published).
         seed: Seed of dropout and stochastic depth, per epoch and process.
     """
+
+    model: Any
 
     def __init__(
         self,
@@ -109,19 +113,20 @@ class ReferringModule(L.LightningModule):
 
     def validation_step(self, batch: WindowBatch, index: int) -> None:
         """Count true and false positives and negatives of the last scale, over all pairs together."""
+        assert batch.labels is not None and self._counts is not None
         prediction = self(batch)
         yes = prediction.logits[:, -1, :, 1] > prediction.logits[:, -1, :, 0]
         true, judged = batch.labels == 1, batch.labels >= 0
         loss = self.loss(prediction.logits, batch.labels).double() * judged.sum()
         counts = [(yes & true).sum(), (yes & ~true & judged).sum(), (~yes & true).sum(), judged.sum()]
-        assert self._counts is not None
         self._counts += torch.stack([loss, *(c.double() for c in counts)])
 
     def on_validation_epoch_end(self) -> None:
-        """Log ``val/loss``, ``val/precision``, ``val/recall`` and ``val/F1`` (0 to 100), the same for any number of processes."""
+        """Log ``val/loss``, ``val/precision``, ``val/recall`` and ``val/F1`` (0 to 100), whatever the number of processes."""
         assert self._counts is not None
-        total = self.all_gather(self._counts).reshape(-1, 5).sum(0)
-        loss, tp, fp, fn, judged = total.tolist()
+        gathered = self.all_gather(self._counts)
+        assert isinstance(gathered, Tensor)
+        loss, tp, fp, fn, judged = gathered.reshape(-1, 5).sum(0).tolist()
         values = {
             "val/loss": loss / max(judged, 1),
             "val/precision": 100 * tp / max(tp + fp, 1),
@@ -130,7 +135,7 @@ class ReferringModule(L.LightningModule):
         }
         self.log_dict(values, rank_zero_only=False, sync_dist=False)
 
-    def configure_optimizers(self) -> dict:
+    def configure_optimizers(self) -> Any:
         """AdamW (by config) with a multistep schedule per epoch."""
         optimizer = self.make_optimizer(parameter_groups(self.model, self.weight_decay))
         scheduler = torch.optim.lr_scheduler.MultiStepLR(optimizer, self.milestones, self.factor)

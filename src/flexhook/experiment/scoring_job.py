@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from hydra.utils import instantiate
@@ -13,6 +14,8 @@ from omegaconf import DictConfig, OmegaConf
 from flexhook.datasets.reader import Reader
 from flexhook.errors import ConfigError
 from flexhook.experiment.features import weights_fingerprint
+from flexhook.experiment.run_folder import write_json
+from flexhook.pictures.reference_points import NAME as REFERENCE_POINTS
 from flexhook.scoring.engine import ScoringEngine, ScoringReport
 from flexhook.scoring.store import write_expressions
 from flexhook.scoring.writer import ScoreWriter
@@ -25,7 +28,7 @@ def best_device(accelerator: str = "auto") -> torch.device:
     return torch.device("cuda" if accelerator != "cpu" and torch.cuda.is_available() else "cpu")
 
 
-def build_engine(model: torch.nn.Module, cfg: DictConfig, device: torch.device) -> ScoringEngine:
+def build_engine(model: Any, cfg: DictConfig, device: torch.device) -> ScoringEngine:
     """The engine that ``cfg.scoring`` describes."""
     options = OmegaConf.to_container(cfg.scoring, resolve=True)
     return ScoringEngine(model, model.text.tokenize, tuple(cfg.image_size), device, **options)  # type: ignore[arg-type]
@@ -44,7 +47,8 @@ def build_tracker(cfg: DictConfig):
 
 
 def score_videos(
-    engine: ScoringEngine, reader: Reader, tracker, names: Sequence[str], folder: Path, share: tuple[int, int] = (0, 1)
+    engine: ScoringEngine, reader: Reader, tracker, names: Sequence[str], folder: Path,
+    share: tuple[int, int] = (0, 1), say: Callable[[str], object] = log.info,
 ) -> list[ScoringReport]:
     """Score videos into a folder; what is already there and of the same making is not done again.
 
@@ -55,6 +59,7 @@ def score_videos(
         names: All videos; expressions.json names them all.
         folder: The folder of scores.
         share: (rank, number of processes): this process takes every so-many-th video.
+        say: Is told of every video.
 
     Returns:
         A report per video scored here.
@@ -73,8 +78,26 @@ def score_videos(
             report = engine.score(video, tracks, video.expressions, writer)
         reports.append(report)
         again = f", {report.frames_again} frames encoded again" if report.frames_again else ""
-        log.info(f"scored {name}: {report.windows} windows x {report.expressions} expressions, {report.frames} frames in "
-                 f"{report.seconds:.1f} s{again}")
+        say(f"scored {name}: {report.windows} windows x {report.expressions} expressions, {report.frames} frames in "
+            f"{report.seconds:.1f} s{again}")
     if share[0] == 0:
         write_expressions(folder, expressions)
+        write_reference_points(engine, [e.sentence for named in expressions.values() for e in named], folder)
     return reports
+
+
+@torch.inference_mode()
+def write_reference_points(engine: ScoringEngine, sentences: Sequence[str], folder: Path) -> None:
+    """``reference_points.json``: where the model looks for each sentence, for the pictures; nothing without conditioning."""
+    texts = list(dict.fromkeys(sentences))
+    points: dict[str, list] = {}
+    for start in range(0, len(texts), 256):
+        part = texts[start : start + 256]
+        ids, mask = engine.tokenize(part)
+        scales = engine.model.prepare_sentences(ids.to(engine.device), mask.to(engine.device)).points
+        if scales is None:
+            return
+        rounded = [[[round(v, 4) for v in xy] for xy in m] for scale in scales for m in scale.tolist()]
+        for k, text in enumerate(part):
+            points[text] = rounded[k :: len(part)]
+    write_json(folder / REFERENCE_POINTS, points)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import shutil
 import warnings
@@ -20,7 +21,7 @@ from flexhook.experiment.build import build_datamodule, build_module, build_read
 from flexhook.experiment.callbacks import CheckpointContent, SharedBuffers
 from flexhook.experiment.module import ReferringModule
 from flexhook.experiment.ranks import StartedRanks, num_processes, run_ranks
-from flexhook.experiment.results import evaluate_split, leave_pictures
+from flexhook.experiment.results import evaluate_split, leave_curves, leave_sheets
 from flexhook.experiment.run_folder import data_fingerprint, meta, point_latest, write_config, write_json, write_metrics
 from flexhook.experiment.scoring_job import build_engine, build_tracker, score_videos
 
@@ -51,8 +52,8 @@ def train(cfg: DictConfig) -> float | None:
         train_rank(OmegaConf.load(config))  # type: ignore[arg-type]
     point_latest(folder)
     log.info(f"results: {folder}")
-    result = OmegaConf.load(folder / "metrics.json").get("val/F1")
-    return None if result is None else float(result)
+    result = json.loads((folder / "metrics.json").read_text())
+    return result.get("val/F1")
 
 
 def train_rank(cfg: DictConfig) -> None:
@@ -62,7 +63,8 @@ def train_rank(cfg: DictConfig) -> None:
         cfg: The resolved configuration.
     """
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    warnings.filterwarnings("ignore", ".*does not have many workers.*|.*deterministic.*|.*TF32.*|.*LeafSpec.*")
+    for text in ("in eval mode at the start", "does not have many workers", "logging interval", "TF32", "LeafSpec"):
+        warnings.filterwarnings("ignore", f".*{text}.*")  # expected here: frozen encoders, cached features
     folder = Path(cfg.run_dir)
     L.seed_everything(cfg.seed, verbose=False)
     reader = build_reader(cfg)
@@ -84,7 +86,7 @@ def train_rank(cfg: DictConfig) -> None:
     if main:
         log.info(f"best checkpoint: {best}")
         if cfg.pictures:
-            leave_pictures(folder, None)
+            leave_curves(folder)
     if cfg.test and reader.video_names("test"):
         engine = build_engine(module.model, cfg, trainer.strategy.root_device)
         score_videos(engine, reader, build_tracker(cfg), reader.video_names("test"), folder / "scores",
@@ -95,7 +97,7 @@ def train_rank(cfg: DictConfig) -> None:
             metrics |= evaluation.metrics("test")
             log.info(str(evaluation))
             if cfg.pictures:
-                leave_pictures(folder, evaluation)
+                leave_sheets(folder, reader, evaluation)
     if main:
         write_metrics(folder, metrics)
         for logger in trainer.loggers:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
+from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -106,6 +108,12 @@ class FlexHook(nn.Module):
         ConfigError: The visual encoder's scales do not halve one after the other, or the grid does not.
     """
 
+    visual: Any
+    text: Any
+    hook: Any
+    temporal: Any
+    decoder: Any
+
     def __init__(
         self,
         visual: nn.Module,
@@ -117,8 +125,9 @@ class FlexHook(nn.Module):
         grid: tuple[int, int] = (16, 48),
     ) -> None:
         super().__init__()
-        strides = list(visual.strides)
-        if any(s not in STRIDES for s in strides) or any(b != 2 * a for a, b in zip(strides, strides[1:])):
+        self.visual, self.text = visual, text
+        strides = list(self.visual.strides)
+        if any(s not in STRIDES for s in strides) or any(b != 2 * a for a, b in pairwise(strides)):
             raise ConfigError(f"the visual encoder's maps have strides {strides}",
                               expected="consecutive ones among 4, 8, 16, 32", hint="Choose them with visual.strides")
         if any(side * 4 % strides[-1] for side in grid):
@@ -126,11 +135,10 @@ class FlexHook(nn.Module):
                               expected=f"multiples of {strides[-1] // 4}")
         grids = [(grid[0] * 4 // s, grid[1] * 4 // s) for s in strides]
         self.num_frames, self.num_scales = num_frames, len(strides)
-        self.visual, self.text = visual, text
-        self.hook = hook(channels=visual.channels, width=text.width, grids=grids)
-        self.temporal = temporal(channels=visual.channels, width=text.width, grids=grids, num_frames=num_frames)
-        self.decoder = decoder(width=text.width, num_scales=len(strides), num_frames=num_frames)
-        self.text_position = nn.Parameter(torch.zeros(text.length, text.width))
+        self.hook = hook(channels=self.visual.channels, width=self.text.width, grids=grids)
+        self.temporal = temporal(channels=self.visual.channels, width=self.text.width, grids=grids, num_frames=num_frames)
+        self.decoder = decoder(width=self.text.width, num_scales=len(strides), num_frames=num_frames)
+        self.text_position = nn.Parameter(torch.zeros(self.text.length, self.text.width))
 
     def encode_frames(self, images: Tensor) -> list[Tensor]:
         """Feature maps of unique frames: (F, 3, H, W) uint8 RGB -> per scale (F, C_s, h, w)."""
@@ -226,7 +234,7 @@ class FlexHook(nn.Module):
         points = [p.unflatten(0, boxes.shape[:2]) for p in self.hook.target.coordinates(boxes.flatten(0, 1))]
         trajectory = self.decoder.trajectory_memory(self.temporal(observed, points))
         reference = self.decoder.reference_memory(self.hook.conditioning.tokens(looked)) if looked else None
-        count, step = len(sentences.memory.mask), max(max_pairs // len(boxes), 1)
+        count, step = len(sentences.memory.key[0]), max(max_pairs // len(boxes), 1)
         parts = []
         for start in range(0, count, step):
             part = slice(start, start + step)
@@ -236,8 +244,13 @@ class FlexHook(nn.Module):
 
     def forward(self, batch: WindowBatch) -> Prediction:
         """Score every window of a batch against its sentences."""
-        maps = FrameMaps.from_maps(self.encode_frames(batch.images) if batch.maps is None else batch.maps)
+        if batch.maps is None:
+            assert batch.images is not None
+            maps = FrameMaps.from_maps(self.encode_frames(batch.images))
+        else:
+            maps = FrameMaps.from_maps(batch.maps)
         if batch.tokens is None:
+            assert batch.ids is not None
             tokens, mask = self.encode_expressions(batch.ids, batch.mask)
         else:
             length = int(batch.mask.sum(1).max())

@@ -40,9 +40,10 @@ class WeightedCrossEntropy(nn.Module):
         judged = labels >= 0
         target = labels.clamp(min=0)
         cross_entropy = -log_p.gather(-1, target[..., None])[..., 0]
-        weight = torch.where(target == 1, *logits.new_tensor([self.positive_weight, 1 - self.positive_weight]))
-        loss = weight * self.factor(log_p.detach(), target) * cross_entropy
-        return (loss * judged).sum() / judged.sum().clamp(min=1)
+        positive, negative = logits.new_tensor([self.positive_weight, 1 - self.positive_weight])
+        weight = torch.where(target == 1, positive, negative)
+        loss = weight * self.factor(log_p.detach(), target) * cross_entropy * judged
+        return loss.sum() / judged.sum().clamp(min=1)
 
 
 class EntropyWeightedCrossEntropy(WeightedCrossEntropy):

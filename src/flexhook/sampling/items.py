@@ -126,6 +126,8 @@ class ClipItems:
         drop_unreferred: Leave out observations that no expression refers to.
         seed: Seed of all draws.
         max_tracks: Trajectories per clip at most; where more are alive, that many are drawn.
+        pool: Different expressions per clip at most, one positive of each window first, the rest drawn; the windows draw
+            theirs from these, so that fewer sentences are encoded. None for all of the video's.
     """
 
     def __init__(
@@ -139,8 +141,10 @@ class ClipItems:
         drop_unreferred: bool,
         seed: int,
         max_tracks: int = 8,
+        pool: int | None = None,
     ) -> None:
         self.videos, self.num_frames, self.masking, self.max_tracks = videos, num_frames, masking, max_tracks
+        self.pool = pool
         self.sampler, self.jitter, self.seed = sampler, jitter, seed
         self.span = masking.length(num_frames)
         self.tracks: list[list[np.ndarray]] = []
@@ -172,9 +176,19 @@ class ClipItems:
             for track in (self.tracks[v][k] for k in alive)
         ])  # (B, T)
         box = self.jitter(video.normalised(video.truth.box[rows]), rng)
-        drawn = [self.sampler.draw(_positives(video, row), len(video.expressions), rng) for row in rows[:, -1]]
+        positives = [_positives(video, row) for row in rows[:, -1]]
+        pool = self._draw_pool(positives, len(video.expressions), rng)
+        drawn = [self.sampler.draw(np.flatnonzero(np.isin(pool, p)), len(pool), rng) for p in positives]
         expression, label = (np.stack(column) for column in zip(*drawn, strict=True))
-        return Item(v, video.truth.frame[rows], box, expression, label, key)
+        return Item(v, video.truth.frame[rows], box, pool[expression], label, key)
+
+    def _draw_pool(self, positives: list[np.ndarray], num_expressions: int, rng: np.random.Generator) -> np.ndarray:
+        """The expressions of a clip, sorted."""
+        if self.pool is None or self.pool >= num_expressions:
+            return np.arange(num_expressions)
+        first = np.unique([rng.choice(p) for p in positives if len(p)])[: self.pool].astype(np.int64)
+        others = np.setdiff1d(np.arange(num_expressions), first, assume_unique=True)
+        return np.sort(np.concatenate([first, rng.choice(others, self.pool - len(first), replace=False)]))
 
 
 class ValidationItems:

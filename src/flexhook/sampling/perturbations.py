@@ -62,8 +62,10 @@ class SegmentMasking:
         """First, last and T-2 drawn positions."""
         if num_frames == 1:
             return np.array([length - 1])
-        between = rng.choice(length - 2, size=num_frames - 2, replace=False) + 1 if num_frames > 2 else []
-        return np.sort(np.concatenate([[0], between, [length - 1]]).astype(np.int64))
+        if num_frames == 2:
+            return np.array([0, length - 1])
+        between = rng.choice(length - 2, size=num_frames - 2, replace=False) + 1
+        return np.concatenate([[0], np.sort(between), [length - 1]])
 
 
 class NoJitter:
@@ -127,10 +129,11 @@ class IdentitySwap:
             Pairs (i, j) into the flattened (B * T) observations; i and j lie in different windows.
         """
         picked = np.flatnonzero(rng.random(num_windows * num_frames) < self.probability)
-        waiting, pairs = list(rng.permutation(picked)), []
+        waiting = rng.permutation(picked).tolist()
+        pairs: list[tuple[int, int]] = []
         while waiting and (self.max_pairs is None or len(pairs) < self.max_pairs):
-            first = int(waiting.pop())
+            first = waiting.pop()
             partner = next((k for k in reversed(range(len(waiting))) if waiting[k] // num_frames != first // num_frames), None)
             if partner is not None:
-                pairs.append((first, int(waiting.pop(partner))))
+                pairs.append((first, waiting.pop(partner)))
         return pairs

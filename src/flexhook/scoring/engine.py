@@ -93,7 +93,7 @@ class ScoringEngine:
     ) -> None:
         if precision not in PRECISIONS:
             raise ConfigError(f"scoring.precision is '{precision}'", expected=" or ".join(PRECISIONS))
-        self.model, self.tokenize, self.image_size = model.eval().to(device), tokenize, tuple(image_size)
+        self.model, self.tokenize, self.image_size = model.eval().to(device), tokenize, (int(image_size[0]), int(image_size[1]))
         self.device, self.dtype = torch.device(device), PRECISIONS[precision]
         self.frame_batch, self.max_pairs, self.memory_budget = frame_batch, max_pairs, memory_budget
         self.num_workers = num_workers

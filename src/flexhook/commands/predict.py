@@ -1,0 +1,107 @@
+"""``flexhook predict``: a Hydra application."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from flexhook.commands.hydra_app import hydra_command
+from flexhook.datasets.expressions import slug
+from flexhook.datasets.mot import read_mot, write_mot
+from flexhook.errors import ConfigError, InputError
+from flexhook.structures import Expression, TrackSet, Video, make_labels
+
+
+def task(cfg: DictConfig) -> None:
+    """Write one MOT file and one overlay video per sentence.
+
+    Raises:
+        InputError: Video, tracks, sentences or checkpoint are missing or malformed.
+    """
+    video = open_video(cfg)
+    tracks = read_mot(cfg.tracks, first_frame=cfg.first_frame, min_confidence=cfg.min_confidence)
+    check_tracks(tracks, video, cfg)
+
+    from flexhook.experiment.build import load_model
+    from flexhook.experiment.scoring_job import best_device, build_engine
+    from flexhook.pictures.outcomes import ScoredExpression
+    from flexhook.pictures.overlay import write_overlay
+    from flexhook.scoring.store import read_scores, write_expressions
+    from flexhook.scoring.writer import ScoreWriter
+
+    print(f"loading {cfg.ckpt}", flush=True)
+    model, trained = load_model(cfg.ckpt)
+    trained.scoring = cfg.scoring
+    engine, out = build_engine(model, trained, best_device(cfg.accelerator)), Path(cfg.out)
+    print(f"scoring {len(tracks)} boxes of {len(tracks.tracks())} tracks in {video.num_frames} frames against "
+          f"{len(video.expressions)} sentences on {engine.device}", flush=True)
+    key = str(Path(cfg.ckpt).resolve())
+    with ScoreWriter(out / "scores", video.name, tracks, video.expressions, key=key + str(Path(cfg.ckpt).stat())) as writer:
+        engine.score(video, tracks, video.expressions, writer)
+    write_expressions(out / "scores", {video.name: video.expressions})
+    scores = read_scores(out / "scores", video.name)
+    for column, expression in enumerate(video.expressions):
+        chosen = tracks.select(scores.accepted[:, column])
+        path = out / f"{expression.slug}.txt"
+        write_mot(path, chosen, first_frame=cfg.first_frame)
+        print(f"“{expression.sentence}”: {len(chosen.tracks())} tracks, {len(chosen)} boxes -> {path}", flush=True)
+        if cfg.overlay:
+            picture = out / f"{expression.slug}.mp4"
+            write_overlay(picture, ScoredExpression.of(video, scores, column), frame_rate=cfg.frame_rate)
+            print(f"  overlay -> {picture}", flush=True)
+    print(f"the results lie in {out}")
+
+
+def open_video(cfg: DictConfig) -> Video:
+    """The video with the given sentences and without truth."""
+    from flexhook.structures.video_files import open_frames
+
+    frames = open_frames(cfg.video)
+    height, width = cfg.frame_size or frames.read(0).shape[:2]
+    sentences = check_sentences(cfg.sentences)
+    taken: dict[str, int] = {}
+    expressions = []
+    for sentence in sentences:
+        name = slug(sentence)
+        taken[name] = taken.get(name, 0) + 1
+        expressions.append(Expression(sentence, name if taken[name] == 1 else f"{name}-{taken[name]}"))
+    return Video(Path(cfg.video).stem, (int(height), int(width)), frames, TrackSet.empty(), tuple(expressions),
+                 make_labels([], [], (0, len(expressions))))
+
+
+def check_sentences(sentences: Sequence[str] | str) -> list[str]:
+    """The sentences as a list of texts, each once.
+
+    Raises:
+        ConfigError: None, or an empty one.
+    """
+    listed = [sentences] if isinstance(sentences, str) else list(sentences)
+    if not listed or any(not isinstance(s, str) or not s.strip() for s in listed):
+        raise ConfigError(f"sentences is {listed!r}", expected="a list of sentences, none empty",
+                          hint="""Write 'sentences=["cars turning left"]'""")
+    return list(dict.fromkeys(s.strip() for s in listed))
+
+
+def check_tracks(tracks: TrackSet, video: Video, cfg: DictConfig) -> None:
+    """Refuse tracks that cannot be this video's.
+
+    Raises:
+        InputError: Frames beyond the video's end, or boxes that lie outside of every frame.
+    """
+    if len(tracks) and tracks.frame.max() >= video.num_frames:
+        raise InputError(
+            f"frame {tracks.frame.max() + cfg.first_frame} occurs, the video has {video.num_frames} frames",
+            file=cfg.tracks, expected=f"frames {cfg.first_frame} to {video.num_frames + cfg.first_frame - 1}",
+            hint="Set first_frame if the file counts otherwise, or name the video these tracks belong to")
+    height, width = video.size
+    if len(tracks):
+        outside = (tracks.box[:, 0] >= width) | (tracks.box[:, 1] >= height) | (tracks.box[:, 2:] <= 0).any(1)
+        if outside.mean() > 0.5:
+            raise InputError(f"{outside.sum()} of {len(tracks)} boxes lie outside of the {width}x{height} frame",
+                             file=cfg.tracks, expected="pixels of the original frame",
+                             hint="Set frame_size=[height,width] of the frames that the tracks refer to")
+
+
+run = hydra_command("predict", task)

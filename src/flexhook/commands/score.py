@@ -1,0 +1,43 @@
+"""``flexhook score``: a Hydra application."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from omegaconf import DictConfig, OmegaConf
+
+from flexhook.commands.hydra_app import hydra_command
+from flexhook.errors import ConfigError
+
+
+def task(cfg: DictConfig) -> None:
+    """Score the videos of a split with a checkpoint.
+
+    Raises:
+        InputError: Checkpoint, data or tracks are missing or malformed.
+    """
+    from flexhook.experiment.build import build_reader, load_model
+    from flexhook.experiment.run_folder import write_config
+    from flexhook.experiment.scoring_job import best_device, build_engine, build_tracker, score_videos
+
+    print(f"loading {cfg.ckpt}", flush=True)
+    model, trained = load_model(cfg.ckpt)
+    trained.scoring = cfg.scoring
+    if cfg.get("data"):
+        trained.data = OmegaConf.to_container(cfg.data, resolve=True)
+    reader = build_reader(trained)
+    names = reader.video_names(cfg.split)
+    if cfg.videos is not None:
+        unknown = [name for name in cfg.videos if name not in names]
+        if unknown:
+            raise ConfigError(f"the split {cfg.split} has no video {unknown[0]}", expected=f"some of {', '.join(names)}")
+        names = list(cfg.videos)
+    out = Path(cfg.out)
+    engine = build_engine(model, trained, best_device(cfg.accelerator))
+    print(f"scoring {len(names)} videos of {trained.data.name}, split {cfg.split}, on {engine.device}", flush=True)
+    score_videos(engine, reader, build_tracker(trained), names, out / "scores", say=lambda text: print(text, flush=True))
+    write_config(out, trained)
+    print(f"the scores lie in {out / 'scores'}; evaluate them with: flexhook evaluate run={out} split={cfg.split}")
+
+
+run = hydra_command("score", task)
