@@ -26,9 +26,7 @@ def random_job(seed, sequences=4):
     rng = np.random.default_rng(seed)
     frames, noise = int(rng.integers(1, 12)), float(rng.choice([0, 0.2]))
     crowd = 14 if rng.random() < 0.5 else 5
-    truth, tracks = (
-        random_boxes(rng, frames, int(rng.integers(0, crowd)), int(rng.integers(2, 14)), noise) for _ in range(2)
-    )
+    truth, tracks = (random_boxes(rng, frames, int(rng.integers(0, crowd)), int(rng.integers(2, 14)), noise) for _ in range(2))
     if rng.random() < 0.3:  # every true box is also predicted exactly
         tracks = Boxes(
             *(

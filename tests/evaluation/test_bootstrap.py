@@ -72,9 +72,7 @@ def test_seeds_are_averaged_within_each_draw():
     one, other = run([2, 8]), run([4, 6])
     found = paired_difference([one, other], [one])
     assert found.mean_over_expressions.value == pytest.approx(0)
-    assert score_intervals([one, other]).pooled.value == pytest.approx(
-        50 * (one.pooled()["HOTA"] + other.pooled()["HOTA"])
-    )
+    assert score_intervals([one, other]).pooled.value == pytest.approx(50 * (one.pooled()["HOTA"] + other.pooled()["HOTA"]))
 
 
 def test_the_same_seed_gives_the_same_interval():

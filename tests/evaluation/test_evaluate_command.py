@@ -131,9 +131,7 @@ def test_scores_with_named_data(tmp_path, dataset):
     folder = write_answers(tmp_path / "mine", [1])
     assert main(["evaluate", f"scores={folder}", "data=refer_kitti", f"data.root={dataset}", "processes=2"]) == 0
     assert metrics(folder)["test/HOTA"] == pytest.approx(100)
-    assert (
-        main(["evaluate", f"scores={folder}", "data=refer_kitti", f"data.root={dataset}", f"out={tmp_path / 'o'}"]) == 0
-    )
+    assert main(["evaluate", f"scores={folder}", "data=refer_kitti", f"data.root={dataset}", f"out={tmp_path / 'o'}"]) == 0
     assert metrics(tmp_path / "o") == metrics(folder)
 
 
@@ -156,7 +154,8 @@ def test_other_splits_and_single_videos(run):
     assert metrics(run, "metrics_val.json")["val/expressions"] == 2
     assert not (run / "metrics.json").exists()
     assert main(["evaluate", f"run={run}", "videos=['0005','0011']"]) == 0
-    assert metrics(run)["test/expressions"] == 4
+    assert metrics(run, "metrics_part.json")["test/expressions"] == 4
+    assert not (run / "metrics.json").exists()
 
 
 def test_the_trackeval_layout_scores_the_same(tmp_path, run):
@@ -212,6 +211,14 @@ def test_missing_and_broken_scores_end_in_one_message(run, capsys):
     write_answers(run / "scores", [1])
     assert main(["evaluate", f"run={run}"]) == 2
     assert "metrics.json: the file does not read" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("text", ["data: [", "- a", "data: ${nothing}", "", "data: {reader: {_target_: nothing.Here}}"])
+def test_a_broken_run_configuration_ends_in_one_message(run, capsys, text):
+    (run / "config.yaml").write_text(text)
+    assert main(["evaluate", f"run={run}"]) == 2
+    error = capsys.readouterr().err
+    assert "flexhook evaluate: " in error and "Traceback" not in error
 
 
 def test_configuration_without_work(capsys):

@@ -117,9 +117,7 @@ def test_a_bad_line_is_named_in_the_file_that_brings_it_first(tmp_path):
         evaluate_folder(tmp_path)
 
 
-@pytest.mark.parametrize(
-    ("gt", "predict", "missing"), [(None, ROWS, "gt"), (ROWS, None, "predict"), (None, None, "gt")]
-)
+@pytest.mark.parametrize(("gt", "predict", "missing"), [(None, ROWS, "gt"), (ROWS, None, "predict"), (None, None, "gt")])
 def test_a_sequence_without_one_of_its_files_is_refused(tmp_path, gt, predict, missing):
     write(tmp_path, "0005/whole")
     write(tmp_path, gt=gt, predict=predict)

@@ -9,14 +9,18 @@ from typing import Any
 
 import hydra.utils
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from flexhook.commands.hydra_app import hydra_command
+from flexhook.commands.run_data import moved
 from flexhook.datasets.reader import Reader
 from flexhook.errors import ConfigError, InputError
 from flexhook.evaluation.evaluate import accepted_rows, evaluate_folder, evaluate_videos, referent_rows
 from flexhook.evaluation.oracle import judged_rows
 from flexhook.evaluation.statistics import METRICS
 from flexhook.evaluation.trackeval_folder import write_trackeval_folder
+from flexhook.experiment.run_folder import read_config
 from flexhook.scoring.store import VideoScores, read_scores
 from flexhook.structures import Video
 from flexhook.structures.whole_files import whole_file
@@ -61,6 +65,9 @@ def _evaluate_scores(cfg: DictConfig) -> None:
     scores, out, data, protocol = _places(cfg)
     reader: Reader = hydra.utils.instantiate(data.reader)
     names = _chosen(list(reader.video_names(cfg.split)), cfg.videos)
+    end = ("" if cfg.split == "test" else f"_{cfg.split}") + ("" if cfg.videos is None else "_part")
+    metrics = out / f"metrics{end}.json"
+    kept = _metrics_there(metrics)
     judge_last = bool(protocol.get("judge_last_observation", True))
     print(f"evaluating {len(names)} videos scored in {scores} with the {cfg.engine} engine", flush=True)
     evaluation = evaluate_videos(
@@ -70,12 +77,10 @@ def _evaluate_scores(cfg: DictConfig) -> None:
         processes=cfg.processes,
         progress=_say,
     )
-    end = "" if cfg.split == "test" else f"_{cfg.split}"
     print(f"\n{evaluation}\n")
     evaluation.write_expressions_csv(out / f"expressions{end}.csv")
     evaluation.save(out / f"sequences{end}.npz")
-    metrics = out / f"metrics{end}.json"
-    _write_json(metrics, {**_metrics_there(metrics), **evaluation.metrics(cfg.split)})
+    _write_json(metrics, {**kept, **evaluation.metrics(cfg.split)})
     if cfg.trackeval is not None:
         print(f"the sequences lie in {cfg.trackeval} in TrackEval's layout")
     print(f"metrics{end}.json, expressions{end}.csv and sequences{end}.npz lie in {out}")
@@ -101,11 +106,9 @@ def _places(cfg: DictConfig) -> tuple[Path, Path, DictConfig, Mapping[str, Any]]
     mine = cfg.get("data") or OmegaConf.create()
     protocol = cfg.get("protocol") or {}
     if cfg.run is not None:
-        from flexhook.experiment.run_folder import read_config
-
         run = Path(str(cfg.run))
-        held: Any = OmegaConf.to_container(read_config(run), resolve=True)
-        data = OmegaConf.merge(_moved(held.get("data") or {}, mine.get("root")), mine)
+        held = _run_config(run)
+        data = OmegaConf.merge(moved(held.get("data") or {}, mine.get("root")), mine)
         protocol = protocol or held.get("protocol") or {}
         scores, out = run / "scores", run
     else:
@@ -129,19 +132,14 @@ def _places(cfg: DictConfig) -> tuple[Path, Path, DictConfig, Mapping[str, Any]]
     return scores, out, data, protocol  # type: ignore[return-value]
 
 
-def _moved(data: dict[str, Any], root: str | None) -> dict[str, Any]:
-    """The data of a run, whose configuration is resolved, with every path below its root below another one."""
-    if root is None or "root" not in data:
-        return data
-    old = str(data["root"])
-
-    def move(value: Any) -> Any:
-        if isinstance(value, dict):
-            return {key: move(part) for key, part in value.items()}
-        below = isinstance(value, str) and f"{value}/".startswith(f"{old}/")
-        return root + value[len(old) :] if below else value
-
-    return move(data)
+def _run_config(run: Path) -> dict[str, Any]:
+    try:
+        held = OmegaConf.to_container(read_config(run), resolve=True)
+    except (OmegaConfBaseException, YAMLError, OSError, UnicodeDecodeError) as error:
+        raise InputError(f"the configuration does not read ({error})", file=run / "config.yaml") from None
+    if not isinstance(held, dict):
+        raise InputError("the configuration is no mapping", file=run / "config.yaml", expected="data, protocol, ...")
+    return {str(key): value for key, value in held.items()}
 
 
 def _videos(
