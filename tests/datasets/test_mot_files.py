@@ -79,7 +79,7 @@ def test_rows_below_the_confidence_are_left_out(tmp_path):
         ("1.5,2,10,20,30,40,0.5,1,1", "the frame is 1.5"),
         ("1,2.5,10,20,30,40,0.5,1,1", "the identity is 2.5"),
         ("1,-2,10,20,30,40,0.5,1,1", "the identity is -2"),
-        ("1,-1,10,20,30,40,0.5,1,1", "the identity is -1"),  # a detection among tracks
+        ("1,-1,10,20,30,40,0.5,1,1", "a row without identity"),  # a detection among tracks
         ("1,2,ten,20,30,40,0.5,1,1", "not a number"),
         ("1,2,1_0,20,30,40,0.5,1,1", "not part of a number"),  # Python's float would take it for 10
         ("1,2,１0,20,30,40,0.5,1,1", "not part of a number"),  # a full-width digit, likewise

@@ -76,9 +76,7 @@ def _report_missing(
         problem = f"the expression names frame {first + source.first_frame}, the last one of video {name} is {last}"
     else:
         kind = "missing-referent"
-        problem = (
-            f"the expression names identity {identity[0]} in frame {first + source.first_frame}, which no label has"
-        )
+        problem = f"the expression names identity {identity[0]} in frame {first + source.first_frame}, which no label has"
     if len(frame) > 1:
         problem += f" ({len(frame)} such referents in this file)"
     error = InputError(
@@ -86,6 +84,6 @@ def _report_missing(
         file=source.file,
         line=source.line_of_frame(first),
         expected="frames and identities that the labels have",
-        hint="Are the first frames configured right? data.reader.on_missing_referent=drop leaves such referents out",
+        hint="Check the first frames in the data configuration; data.reader.on_missing_referent=drop leaves such referents out",
     )
     report(kind, error)

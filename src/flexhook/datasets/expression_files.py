@@ -51,9 +51,7 @@ class Annotation:
         return line_of_key(text, self.key, str(frame + self.first_frame))
 
 
-def read_expression_folder(
-    folder: Path, video: str, *, first_frame: int = 0, report: Report = strict
-) -> list[Annotation]:
+def read_expression_folder(folder: Path, video: str, *, first_frame: int = 0, report: Report = strict) -> list[Annotation]:
     """The expressions of one video, sorted by file name.
 
     Args:
@@ -85,9 +83,7 @@ def read_expression_folder(
     return [annotation for annotation in read if annotation is not None]
 
 
-def read_expression_file(
-    path: str | Path, video: str, *, first_frame: int = 0, report: Report = strict
-) -> Annotation | None:
+def read_expression_file(path: str | Path, video: str, *, first_frame: int = 0, report: Report = strict) -> Annotation | None:
     """One expression file; its name without suffix is the slug.
 
     Args:

@@ -105,15 +105,13 @@ class FolderDataset:
         """
         if split is not None and split not in self.splits:
             expected = f"one of {', '.join(self.splits)}"
-            raise ConfigError(
-                f"the split '{split}' is not configured", expected=expected, hint="Set data.reader.splits"
-            )
+            raise ConfigError(f"the split '{split}' is not configured", expected=expected, hint="Set data.reader.splits")
         wanted = list(dict.fromkeys(n for s, names in self.splits.items() if split in (None, s) for n in names))
         found = [name for name in wanted if self.exists(name)]
         missing = [name for name in wanted if name not in found]
         if missing:
             of = "the splits" if split is None else f"split {split}"
-            names = ", ".join(missing[:8]) + (", ..." if len(missing) > 8 else "")
+            names = ", ".join(missing[:8]) + (" and more" if len(missing) > 8 else "")
             problem = f"{len(missing)} of the {len(wanted)} videos of {of} are not on disk: {names}"
             if not found or self.on_missing_video == "error":
                 hint = "Set data.root, or data.reader.splits to the videos you have"
@@ -147,10 +145,8 @@ class FolderDataset:
         beyond = truth.frame >= len(frames)
         if beyond.any():
             last = int(truth.frame.max())
-            problem = (
-                f"the labels of video {name} go on to frame {last}, its frames end with {len(frames) - 1} (from 0)"
-            )
-            hint = "Are images missing at the end, or are the first frames configured wrong?"
+            problem = f"the labels of video {name} go on to frame {last}, its frames end with {len(frames) - 1} (from 0)"
+            hint = "Restore the images at the end, or correct the first frames in the data configuration"
             source = self.root if self.images is None else self.images.folder(self.root, self.key(name))
             error = InputError(problem, file=source, expected="an image for every label", hint=hint)
             report("frame-outside-video", error)

@@ -68,9 +68,7 @@ def read_frame_labels(
     if origin == "centre":
         corner = corner - extent / 2
     category = np.where(table[:, 0] < len(classes), table[:, 0], -1)
-    return TrackSet.build(
-        frames, table[:, 1], np.concatenate([corner, corner + extent], 1), category, categories=classes
-    )
+    return TrackSet.build(frames, table[:, 1], np.concatenate([corner, corner + extent], 1), category, categories=classes)
 
 
 def _parse(fields: list[str], path: str, line: int, num_classes: int, report: Report) -> list[float] | None:

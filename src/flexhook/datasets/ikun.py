@@ -124,7 +124,7 @@ class Ikun(FolderDataset):
                 continue
             if _pairs(found) != _pairs(known.referents):
                 problem = f"the referents of {sentence!r} are not those that {self.labels.name} gives in video {name}"
-                hint = "Is data.reader.expression_first_frame or .label_first_frame wrong?"
+                hint = "Check data.reader.expression_first_frame and data.reader.label_first_frame"
                 error = InputError(problem, file=known.file, expected="the same frames and identities", hint=hint)
                 report("referents-differ", error)
             by_slug[slug(sentence)] = replace(known, referents=found)

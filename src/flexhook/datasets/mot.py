@@ -18,18 +18,23 @@ LAYOUTS = ("per_class", "per_video")
 
 
 def read_mot(
-    path: str | Path, *, first_frame: int, min_confidence: float | None = None, report: Report = strict
+    path: str | Path,
+    *,
+    first_frame: int,
+    min_confidence: float | None = None,
+    drop_empty: bool = False,
+    report: Report = strict,
 ) -> TrackSet:
     """Read one MOT file; an empty file is a set without observations.
 
     Fields are separated by commas or, in a file without commas, by white space. A file whose identities are all -1
-    holds
-    detections: each row becomes a trajectory of its own.
+    holds detections: each row becomes a trajectory of its own.
 
     Args:
         path: The file.
         first_frame: Number that the file gives to the first frame: 1 in MOTChallenge files, 0 in some.
         min_confidence: Rows below it are left out; a larger value keeps fewer. None keeps all.
+        drop_empty: Leave out boxes 0 wide or 0 high, as some detectors write, instead of refusing them.
         report: Receives what is wrong.
 
     Returns:
@@ -41,15 +46,13 @@ def read_mot(
             box is not finite or not of positive size; a (frame, identity) pair occurs twice. The message has file and
             line.
     """
-    rows = read_rows(path, first_frame, report)
+    rows = read_rows(path, first_frame, report, drop_empty=drop_empty)
     detection = rows.table[:, 1] == -1
     if detection.any() and not detection.all():
         problem = "a row without identity (-1) stands among rows with one"
         expected = "identities from 0 on; -1 in all rows of a file of detections"
         line = int(rows.line[detection][0])
-        report(
-            "bad-identity", InputError(problem, file=path, line=line, expected=expected, hint="Remove the rows with -1")
-        )
+        report("bad-identity", InputError(problem, file=path, line=line, expected=expected, hint="Remove the rows with -1"))
         rows = rows.select(~detection)
     table = rows.table
     identity = np.arange(len(table)) if detection.all() else table[:, 1]
@@ -102,6 +105,7 @@ class TrackerFiles:
         pattern: Path of a file under ``root`` instead of the layout's, with ``{video}`` and, per class, ``{class}``.
         beyond_end: What to do with rows of frames that the video does not have: ``"error"`` or ``"drop"`` (for a
             shortened copy of the videos).
+        empty_boxes: What to do with boxes that are 0 wide or 0 high: ``"error"`` or ``"drop"``.
 
     Raises:
         ConfigError: An unknown layout or choice.
@@ -117,6 +121,7 @@ class TrackerFiles:
         size: Sequence[int] | None = None,
         pattern: str | None = None,
         beyond_end: str = "error",
+        empty_boxes: str = "error",
     ) -> None:
         if layout not in LAYOUTS:
             raise ConfigError(
@@ -124,14 +129,15 @@ class TrackerFiles:
                 expected=f"one of {', '.join(LAYOUTS)}",
                 hint="Set data.tracker.layout",
             )
-        if beyond_end not in ("error", "drop"):
-            raise ConfigError(f"data.tracker.beyond_end is {beyond_end!r}", expected="error or drop")
+        for name, value in (("beyond_end", beyond_end), ("empty_boxes", empty_boxes)):
+            if value not in ("error", "drop"):
+                raise ConfigError(f"data.tracker.{name} is {value!r}", expected="error or drop")
         self.root, self.layout, self.first_frame = Path(root), layout, int(first_frame)
         self.classes = tuple(str(c) for c in classes) if layout == "per_class" else ()
         self.min_confidence = None if min_confidence is None else float(min_confidence)
         self.size = None if size is None else (int(size[0]), int(size[1]))
         self.pattern = pattern or ("{video}/{class}/predict.txt" if layout == "per_class" else "{video}.txt")
-        self.beyond_end = beyond_end
+        self.beyond_end, self.empty_boxes = beyond_end, empty_boxes
         if "{video}" not in self.pattern or (layout == "per_class") != ("{class}" in self.pattern):
             raise ConfigError(
                 f"the tracker file pattern is {self.pattern!r}",
@@ -183,7 +189,13 @@ class TrackerFiles:
             write_mot(path, rows, first_frame=self.first_frame)
 
     def _read_file(self, path: Path, video: Video, report: Report) -> TrackSet:
-        tracks = read_mot(path, first_frame=self.first_frame, min_confidence=self.min_confidence, report=report)
+        tracks = read_mot(
+            path,
+            first_frame=self.first_frame,
+            min_confidence=self.min_confidence,
+            drop_empty=self.empty_boxes == "drop",
+            report=report,
+        )
         beyond = tracks.frame >= video.num_frames
         if beyond.any():
             if self.beyond_end == "error":

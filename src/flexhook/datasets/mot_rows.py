@@ -41,6 +41,7 @@ def read_rows(
     first_frame: int,
     report: Report,
     wanted: Callable[[list[float]], bool] = lambda values: True,
+    drop_empty: bool = False,
 ) -> MotRows:
     """Read the rows of a MOT file, those with one frame and identity only once.
 
@@ -52,6 +53,7 @@ def read_rows(
         report: Receives what is wrong; the row is left out if it returns.
         wanted: Says of a row of numbers whether it counts; rows that do not are left out before anything is checked but
             the number of columns (an ignored region repeats its identity, or has no size).
+        drop_empty: Leave out boxes that are 0 wide or 0 high, as some detectors write, instead of reporting them as bad.
 
     Raises:
         InputError: See :func:`flexhook.datasets.mot.read_mot`.
@@ -69,17 +71,20 @@ def read_rows(
             if not kind and not wanted(values):
                 continue
             kind, problem = (kind, problem) if kind else _judge(values, first_frame, seen)
+            if kind == "bad-box" and drop_empty and min(values[4:6]) == 0:
+                kind = "empty-box"
         if not kind:
             rows.append(values[:8])
             lines.append(line)
         elif kind == "bad-frame":
             expected = f"whole frame numbers from {first_frame} on"
-            hint = (
-                "Set the first frame in the data configuration to the number of the file's first frame, or mend the row"
-            )
+            hint = "Set the first frame in the data configuration to the number of the file's first frame, or mend the row"
             report(kind, InputError(problem, file=path, line=line, expected=expected, hint=hint))
         else:
-            report(kind, InputError(problem, file=path, line=line, expected=ROW, hint="Mend or remove the row"))
+            hint = "Mend or remove the row"
+            if kind == "bad-box" and 0 in values[4:6]:
+                hint += "; data.tracker.empty_boxes=drop leaves such rows out"
+            report(kind, InputError(problem, file=path, line=line, expected=ROW, hint=hint))
     table = np.full((len(rows), 8), np.nan)
     if rows:
         table[:, : len(rows[0])] = rows

@@ -61,6 +61,4 @@ def plain_classes(classes: Mapping[int, str] | None) -> dict[int, str] | None:
     try:
         return {int(number): str(name) for number, name in classes.items()}
     except (ValueError, AttributeError):
-        raise ConfigError(
-            f"the classes are {classes!r}", expected="{number: name}", hint="Correct data.reader"
-        ) from None
+        raise ConfigError(f"the classes are {classes!r}", expected="{number: name}", hint="Correct data.reader") from None

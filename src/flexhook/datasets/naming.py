@@ -70,9 +70,7 @@ class FramePattern:
     def __init__(self, pattern: str, first_frame: int = 0, numbering: str = "number") -> None:
         self.pattern, self.first_frame, self.numbering = str(pattern), int(first_frame), numbering
         if numbering not in NUMBERINGS:
-            raise ConfigError(
-                f"the numbering of '{pattern}' is {numbering!r}", expected=f"one of {', '.join(NUMBERINGS)}"
-            )
+            raise ConfigError(f"the numbering of '{pattern}' is {numbering!r}", expected=f"one of {', '.join(NUMBERINGS)}")
         folder, _, self._name = self.pattern.rpartition("/")
         VideoPath(self.pattern)
         self._folder = VideoPath(folder or ".")

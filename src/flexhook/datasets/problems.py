@@ -40,6 +40,28 @@ SEVERITY: dict[str, str] = {
     "repeated-referent": "note",
     "stray-file": "warning",
     "unfinished-line": "warning",
+    # What the data check finds beyond the files themselves.
+    "unreadable-video": "error",
+    "split-overlap": "error",
+    "missing-image": "error",
+    "image-does-not-decode": "error",
+    "image-size": "error",
+    "frame-shift": "error",
+    "expression-shift": "error",
+    "absent-video": "warning",
+    "no-labels": "warning",
+    "length-differs": "warning",
+    "image-size-varies": "warning",
+    "box-outside": "warning",
+    "class-changes": "warning",
+    "empty-expression": "warning",
+    "duplicate-expression": "warning",
+    "long-sentence": "warning",
+    "empty-tracker": "warning",
+    "tracker-does-not-fit": "warning",
+    "empty-box": "warning",
+    "frame-without-label": "note",
+    "similar-expression": "note",
 }
 
 

@@ -110,17 +110,13 @@ def _from_image(root: Path, key: str, images: FramePattern | None) -> tuple[int,
             return image.height, image.width
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
         problem = f"the image does not open ({error})"
-        raise InputError(
-            problem, file=path, expected="a PNG or JPEG file", hint="Copy it again from its source"
-        ) from None
+        raise InputError(problem, file=path, expected="a PNG or JPEG file", hint="Copy it again from its source") from None
 
 
 def _plain_sizes(sizes: Mapping[str, Sequence[int]]) -> dict[str, tuple[int, int]]:
     out = {}
     for name, size in (sizes or {}).items():
         if isinstance(size, (str, int)) or len(size) != 2 or not all(isinstance(v, int) and v > 0 for v in size):
-            raise ConfigError(
-                f"the size of video {name!r} is {size!r}", expected="[height, width] in pixels", hint=_HINT
-            )
+            raise ConfigError(f"the size of video {name!r} is {size!r}", expected="[height, width] in pixels", hint=_HINT)
         out[str(name)] = (size[0], size[1])
     return out

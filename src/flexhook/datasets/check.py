@@ -1,0 +1,280 @@
+"""The doctor for data: reads a dataset leniently and says everything that is wrong with it, and with tracker output for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from flexhook.datasets.expression_files import Annotation
+from flexhook.datasets.findings import Findings
+from flexhook.datasets.folders import FolderDataset
+from flexhook.datasets.image_check import check_images
+from flexhook.datasets.mixture import Mixture
+from flexhook.datasets.mot import TrackerFiles
+from flexhook.datasets.reader import Reader
+from flexhook.datasets.sentence_check import check_sentences, least_tokens
+from flexhook.datasets.shift import HARDLY, NOTHING, OFFSETS, Fit, referent_hits, track_fit
+from flexhook.errors import ConfigError, InputError
+from flexhook.structures import ImageFiles, TrackSet, Video
+
+
+@dataclass
+class CheckReport:
+    """What a check has found.
+
+    Attributes:
+        findings: By kind.
+        counts: Videos, frames, boxes, expressions and tracker boxes that were looked at.
+        fit: How the tracker fits the truth at each shift, all videos together; None without tracker.
+        fit_of_video: The same per video.
+        first_frame: First frame that is configured for the tracker.
+        referents: How many of the expressions' referents have a label at each shift.
+    """
+
+    findings: Findings = field(default_factory=Findings)
+    counts: dict[str, int] = field(default_factory=dict)
+    fit: Fit | None = None
+    fit_of_video: dict[str, Fit] = field(default_factory=dict)
+    first_frame: int = 0
+    referents: dict[int, int] = field(default_factory=lambda: dict.fromkeys(OFFSETS, 0))
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing was found that makes results wrong."""
+        return not self.findings.count("error")
+
+    def to_dict(self) -> dict[str, Any]:
+        """The report for JSON."""
+        out: dict[str, Any] = {
+            "ok": self.ok,
+            "counts": self.counts,
+            "problems": {severity: self.findings.count(severity) for severity in ("error", "warning", "note")},
+            "findings": [finding.to_dict() for finding in self.findings],
+            "referents_with_label_at_shift": {str(d): n for d, n in self.referents.items()},
+        }
+        if self.fit is not None:
+            out["frame_shift"] = {
+                "configured_first_frame": self.first_frame,
+                "fits": self.fit.best,
+                "mean_overlap": {str(d): v for d, v in self.fit.mean_overlap.items()},
+                "lag": {str(d): None if np.isnan(v) else v for d, v in self.fit.lag.items()},
+                "videos": {name: fit.best for name, fit in self.fit_of_video.items()},
+            }
+        return out
+
+    def text(self) -> str:
+        """The report to read."""
+        lines = ["looked at " + ", ".join(f"{count:,} {what}" for what, count in self.counts.items())]
+        if self.fit is not None:
+            lag = ["  -" if np.isnan(v) else f"{v:+.2f}" for v in self.fit.lag.values()]
+            lines += [
+                "frame shift of the tracker        " + "".join(f"{d:>8}" for d in OFFSETS),
+                "  mean overlap with the truth     " + "".join(f"{v:>8.3f}" for v in self.fit.mean_overlap.values()),
+                "  frames ahead of the truth       " + "".join(f"{v:>8}" for v in lag),
+                f"  {fitting(self.fit, self.first_frame)}",
+            ]
+        lines.append(self.findings.text() or "nothing to complain about")
+        return "\n".join(lines)
+
+
+def fitting(fit: Fit, first_frame: int) -> str:
+    """A sentence that says which shift fits and which is configured."""
+    if not fit.boxes:
+        return f"shift 0 is configured (first frame {first_frame}); there is nothing to measure it by"
+    if fit.best == 0:
+        return f"shift 0 fits: the configured first frame, {first_frame}, is right"
+    right = first_frame - fit.best
+    return f"shift {fit.best:+d} fits, 0 is configured (first frame {first_frame}): the files start with frame {right}"
+
+
+def check_dataset(
+    reader: Reader,
+    tracker: TrackerFiles | None = None,
+    *,
+    images: str = "decode",
+    token_limit: int = 25,
+    count_tokens: Callable[[str], int] = least_tokens,
+    advance: Callable[[int], None] = lambda count: None,
+) -> CheckReport:
+    """Examine a dataset and, if given, tracker output for it.
+
+    Args:
+        reader: The dataset.
+        tracker: The tracker's output.
+        images: How closely to look at images (:func:`flexhook.datasets.image_check.check_images`).
+        token_limit: Tokens that the text encoder takes.
+        count_tokens: Number of tokens of a sentence; the default counts words and marks.
+        advance: Called with the number of frames done since its last call.
+
+    Returns:
+        The report; problems of the data do not raise.
+    """
+    report = CheckReport(first_frame=0 if tracker is None else tracker.first_frame)
+    report.counts = dict.fromkeys(("videos", "frames", "boxes", "expressions"), 0)
+    if tracker is not None:
+        report.counts["tracker boxes"] = 0
+        report.fit = NOTHING
+    _check_splits(reader, report.findings)
+    for name in _present(reader, report.findings):
+        report.findings.video = name
+        try:
+            _check_video(reader, tracker, name, report, images, token_limit, count_tokens, advance)
+        except (ConfigError, InputError) as error:
+            report.findings("unreadable-video", error)
+        report.findings.video = None
+    _judge_shifts(report)
+    return report
+
+
+def _check_splits(reader: Reader, findings: Findings) -> None:
+    of_video: dict[str, str] = {}
+    for split, names in reader.splits.items():
+        for name in names:
+            other = of_video.setdefault(name, split)
+            if other != split:
+                problem = f"video {name} is in the splits {other} and {split}"
+                hint = "Correct data.reader.splits"
+                findings("split-overlap", InputError(problem, expected="splits that share no video", hint=hint))
+
+
+def _present(reader: Reader, findings: Findings) -> list[str]:
+    """Videos of which something is on disk; the others are reported."""
+    wanted = list(dict.fromkeys(name for names in reader.splits.values() for name in names))
+    found: list[str] = []
+    missing: list[str] = []
+    for name in wanted:
+        inner = _inner(reader, name)
+        try:
+            there = not isinstance(inner, FolderDataset) or inner.exists(name)
+        except InputError:
+            there = True
+        (found if there else missing).append(name)
+    if missing:
+        inner = _inner(reader, missing[0])
+        demanded = not found or getattr(inner, "on_missing_video", "warn") == "error"
+        names = ", ".join(missing[:8]) + (" and more" if len(missing) > 8 else "")
+        problem = f"{len(missing)} of {len(wanted)} configured videos are not on disk: {names}"
+        hint = "Set data.root, or data.reader.splits to the videos you have; numbers are not those of the whole splits"
+        error = InputError(problem, file=getattr(inner, "root", None), expected="the videos' files", hint=hint)
+        findings("missing-video" if demanded else "absent-video", error, len(missing))
+    elif not wanted:
+        error = InputError("no split names a video", hint="Set data.reader.splits, or data.root to the dataset's folder")
+        findings("missing-video", error)
+    return found
+
+
+def _inner(reader: Reader, name: str) -> Reader:
+    return reader.reader(name) if isinstance(reader, Mixture) else reader
+
+
+def _check_video(
+    reader: Reader,
+    tracker: TrackerFiles | None,
+    name: str,
+    report: CheckReport,
+    images: str,
+    token_limit: int,
+    count_tokens: Callable[[str], int],
+    advance: Callable[[int], None],
+) -> None:
+    findings, inner = report.findings, _inner(reader, name)
+    annotations: Sequence[Annotation] = ()
+    video = reader.read(name, findings)
+    if isinstance(inner, FolderDataset):
+        annotations = inner.annotations(name, lambda kind, error: None)
+        for shift, hits in referent_hits(video.truth, annotations).items():
+            report.referents[shift] += hits
+        _check_length(inner, video, findings)
+    report.counts["videos"] += 1
+    report.counts["frames"] += video.num_frames
+    report.counts["boxes"] += len(video.truth)
+    report.counts["expressions"] += len(video.expressions)
+    _check_truth(video, findings)
+    if len(annotations) == len(video.expressions):
+        used = np.asarray(video.labels.sum(axis=0)).reshape(-1)
+        check_sentences(annotations, used, token_limit, count_tokens, findings)
+    if isinstance(video.frames, ImageFiles) and getattr(inner, "images", True) is not None:
+        check_images(video.frames, video.size, images, findings, advance)
+    if tracker is not None:
+        tracks = tracker.read(video, findings)
+        report.counts["tracker boxes"] += len(tracks)
+        if not len(tracks):
+            error = InputError(f"the tracker has no box in video {name}", file=tracker.files(name)[0])
+            findings("empty-tracker", error)
+        _check_boxes(tracks, video, str(tracker.files(name)[0]), findings)
+        fit = report.fit_of_video[name] = track_fit(video.truth, tracks)
+        report.fit = fit if report.fit is None else report.fit + fit
+
+
+def _check_length(reader: FolderDataset, video: Video, findings: Findings) -> None:
+    length = reader.sizes.length(reader.root, video.name, reader.key(video.name))
+    if reader.images is not None and length is not None and length != video.num_frames:
+        problem = f"video {video.name} has {video.num_frames} frames on disk and {length} by its description"
+        folder = reader.images.folder(reader.root, reader.key(video.name))
+        error = InputError(problem, file=folder, expected="as many images", hint="Copy the missing images again")
+        findings("length-differs", error)
+
+
+def _check_truth(video: Video, findings: Findings) -> None:
+    truth = video.truth
+    if not len(truth):
+        findings("no-labels", InputError(f"video {video.name} has no true box", expected="labels in it"))
+        return
+    _check_boxes(truth, video, f"labels of video {video.name}", findings)
+    without = video.num_frames - len(np.unique(truth.frame))
+    if without:
+        problem = f"{without} frames of video {video.name} have no label"
+        findings("frame-without-label", InputError(problem), without)
+    if truth.categories:
+        pairs = np.unique(np.stack([truth.identity, truth.category], axis=1), axis=0)
+        ids, counts = np.unique(pairs[:, 0], return_counts=True)
+        for identity in ids[counts > 1].tolist():
+            names = [truth.categories[c] if c >= 0 else "unknown" for c in pairs[pairs[:, 0] == identity, 1]]
+            problem = f"identity {identity} of video {video.name} is {' and '.join(names)}"
+            findings("class-changes", InputError(problem, expected="one class per identity"))
+
+
+def _check_boxes(tracks: TrackSet, video: Video, where: str, findings: Findings) -> None:
+    height, width = video.size
+    x1, y1, x2, y2 = tracks.box.T if len(tracks) else np.zeros((4, 0))
+    outside = np.flatnonzero((x2 <= 0) | (y2 <= 0) | (x1 >= width) | (y1 >= height))
+    if len(outside):
+        row = outside[0]
+        box = ", ".join(f"{v:.1f}" for v in tracks.box[row])
+        problem = (
+            f"the box ({box}) of identity {tracks.identity[row]} in frame {tracks.frame[row]} (from 0) lies wholly"
+            f" outside the frame of {width}x{height}"
+        )
+        hint = "Check that the boxes refer to the original frames"
+        findings("box-outside", InputError(problem, file=where, hint=hint), len(outside))
+
+
+def _judge_shifts(report: CheckReport) -> None:
+    findings = report.findings
+    best = max(OFFSETS, key=lambda d: (report.referents[d], -abs(d)))
+    if report.referents[best] > report.referents[0]:
+        problem = (
+            f"{report.referents[0]:,} referents of the expressions have a label, and {report.referents[best]:,} would if"
+            f" the expressions' frames were shifted by {best:+d}"
+        )
+        hint = "Correct data.reader.expression_first_frame or data.reader.label_first_frame"
+        findings("expression-shift", InputError(problem, expected="expressions and labels that agree", hint=hint))
+    if report.fit is None:
+        return
+    shifted = {name: fit.best for name, fit in report.fit_of_video.items() if fit.best}
+    hint = "Correct data.tracker.first_frame, or restore the files"
+    if report.fit.best:
+        findings(
+            "frame-shift", InputError(f"tracker and truth are shifted: {fitting(report.fit, report.first_frame)}", hint=hint)
+        )
+    elif shifted:
+        names = ", ".join(f"{name} ({shift:+d})" for name, shift in list(shifted.items())[:8])
+        problem = f"in {len(shifted)} videos tracker and truth are shifted against each other: {names}"
+        findings("frame-shift", InputError(problem, expected="shift 0 in every video", hint=hint), len(shifted))
+    if report.fit.boxes and max(report.fit.mean_overlap.values()) < HARDLY:
+        problem = f"tracker and truth hardly overlap: {max(report.fit.mean_overlap.values()):.3f} at the best shift"
+        hint = "Check that it is output for these videos, at their original size (data.tracker.size)"
+        findings("tracker-does-not-fit", InputError(problem, expected=f"at least {HARDLY}", hint=hint))
