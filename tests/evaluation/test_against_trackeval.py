@@ -123,6 +123,20 @@ def test_overlaps_do_not_depend_on_the_block_size(monkeypatch):
         np.testing.assert_array_equal(getattr(whole, name), getattr(blocks, name))
 
 
+def test_pairs_of_a_sequence_follow_the_order_of_its_rows():
+    """TrackEval sums and breaks ties in the order of a file's rows: pairs are sorted by it within a frame."""
+    job = random_job(20)
+    rng = np.random.default_rng(0)
+    rows = [rng.permutation(len(part)) for part in (job.truth, job.tracks)]
+    sequence = Sequence(job.overlaps, *rows)
+    assert len(sequence.iou) == len(job.overlaps.iou) > 1000
+    order = np.lexsort((sequence.p, sequence.t, sequence.frame))
+    np.testing.assert_array_equal(order, np.arange(len(order)))
+    t = rows[0][np.argsort(job.truth.frame[rows[0]], kind="stable")][sequence.t]
+    np.testing.assert_array_equal(job.truth.frame[t], sequence.frame)
+    np.testing.assert_array_equal(job.overlaps.truth_code[t], sequence.truth_code[sequence.t])
+
+
 def test_an_assignment_is_the_best_one_to_one_choice():
     """Against trying everything: four boxes that all overlap, ten times."""
     from itertools import permutations

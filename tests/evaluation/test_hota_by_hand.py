@@ -75,6 +75,16 @@ def test_a_match_of_the_frame_before_is_kept_over_a_better_overlap(engine):
     assert found.identity_matches[0] == 2
 
 
+def test_a_match_of_the_frame_before_is_kept_while_others_compete(engine):
+    """As before, and two boxes on another object leave a choice to make in the same frame: the greater overlap."""
+    truth = [*track(1, [0, 1]), *track(2, [1], x=50)]
+    predicted = [(0, 5, 0, 0, 10, 10), (1, 5, 2, 0, 12, 10), (1, 6, 1, 0, 11, 10)]
+    predicted += [(1, 7, 52, 0, 62, 10), (1, 8, 51, 0, 61, 10), (2, 8, 51, 0, 61, 10)]
+    found = evaluate(engine, [*truth, *track(2, [2], x=50)], predicted)
+    assert found.clear_matches[0] == 4
+    assert found.switches[0] == 0
+
+
 def test_the_frame_before_is_the_last_one_with_boxes_of_both_kinds(engine):
     """Frame 1 has no prediction and frame 2 no truth: the match of frame 0 still counts as that of the frame before."""
     truth = track(1, [0, 1, 3])
@@ -100,6 +110,12 @@ def test_sequences_without_a_match(engine, truth, predicted, expected):
 def test_boxes_without_an_area_overlap_nothing(engine):
     flat = [(0, 1, 5, 0, 5, 10)]
     assert scores(engine, flat, flat)["HOTA"] == 0
+
+
+def test_boxes_smaller_than_rounding_overlap_nothing(engine):
+    """TrackEval's limit: areas up to 2.2e-16 pixels count as none."""
+    tiny = [(0, 1, 0, 0, 1e-9, 1e-9)]
+    assert scores(engine, tiny, tiny)["HOTA"] == 0
 
 
 def test_boxes_over_the_border_and_far_apart_frames(engine):
