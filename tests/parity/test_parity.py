@@ -165,7 +165,7 @@ def test_gradients_that_are_zero_up_to_rounding_are_compared_absolutely():
         {"num_reference_points": 1, "num_expressions": 1},
         {"text": {"type": "bert", "vocab_size": 50, "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2,
                   "intermediate_size": 8, "max_position_embeddings": 30}},
-        {"visual": {"type": "resnet18"}, "text": {"type": "clip", "width": 8, "layers": 1, "heads": 2, "projection": 16,
+        {"image_size": [32, 96], "visual": {"type": "resnet18"}, "text": {"type": "clip", "width": 8, "layers": 1, "heads": 2, "projection": 16,
                                                   "vocabulary": 40}},
         {"image_size": [96, 160], "window_frames": 1, "grid": [16, 48], "loss": {"type": "focal", "gamma": 2},
          "visual": {"type": "rope_swin", "embed_dim": 8, "depths": [1, 2, 1], "num_heads": [1, 2, 2], "mlp_ratio": 2}},

@@ -20,11 +20,9 @@ def run(argv: list[str]) -> int:
         "Exit status 0: everything in the folder was compared and agrees; 1: something differs or is missing.",
         epilog="Tolerances: 1e-9 in float64 (gradient norms 1e-7 relative), 5e-5 in float32 (1e-4 relative).",
     )
-    parser.add_argument(
-        "folder", type=Path, help="config.json, state_dict.safetensors, inputs.npz, outputs.npz, scalars.json"
-    )
+    parser.add_argument("folder", type=Path, help="config.json, state_dict.safetensors, inputs.npz, outputs.npz, scalars.json")
     parser.add_argument("--dtype", choices=("float32", "float64"), default="float64", help="precision to compute in")
-    parser.add_argument("--record", action="store_true", help="write this model's float64 values into the folder instead; "
+    parser.add_argument("--record", action="store_true", help="write this model's float64 values into the folder; "
                         "weights and inputs are drawn where there are none")  # fmt: skip
     parser.add_argument("--seed", type=int, default=0, help="seed of drawn weights and inputs")
     arguments = parser.parse_args(argv)

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from hydra.utils import instantiate
+from hydra.utils import get_class
 from torch import Tensor
 
 from flexhook.encoders.text import KNOWN_CONFIGS
@@ -112,8 +112,8 @@ class Architecture:
         hook = partial(CHook, num_reference_points=self.num_reference_points, heads=heads, finest=self.grid)
         try:
             return FlexHook(
-                instantiate(self.visual_config(), _convert_="all"),
-                instantiate(self.text_config(), _convert_="all"),
+                _make(self.visual_config()),
+                _make(self.text_config()),
                 hook,
                 TemporalIntegration,
                 partial(PairwiseCorrespondenceDecoder, heads=heads),
@@ -121,9 +121,12 @@ class Architecture:
                 grid=self.grid,
             )
         except (TypeError, ValueError) as error:
-            raise InputError(
-                f"no model has the described sizes ({error})", expected="sizes as in config.json"
-            ) from error
+            raise InputError(f"no model has the described sizes ({error})", expected="sizes as in config.json") from error
+
+
+def _make(config: Mapping[str, Any]) -> Any:
+    """The object that a configuration's ``_target_`` makes of its other entries."""
+    return get_class(config["_target_"])(**{k: v for k, v in config.items() if k != "_target_"})
 
 
 def infer(state: Mapping[str, Tensor], file: str | None = None) -> tuple[Architecture, list[str]]:
@@ -142,9 +145,7 @@ def infer(state: Mapping[str, Tensor], file: str | None = None) -> tuple[Archite
     notices = ["attention heads of the decoder are not in the file: 8 assumed"]
     for name in ("absolute_lang_pos_embed", "init_embeds"):
         if name not in state:
-            raise InputError(
-                f"there is no tensor {name} in it", file=file, expected="a checkpoint of the published model"
-            )
+            raise InputError(f"there is no tensor {name} in it", file=file, expected="a checkpoint of the published model")
     visual, image_size = _visual(state, file)
     text = _text(state, file, notices)
     points = state["conditional_pos_embed"].shape[-2] if "conditional_pos_embed" in state else 0
@@ -196,9 +197,7 @@ def _text(state: Mapping[str, Tensor], file: str | None, notices: list[str]) -> 
         }  # fmt: skip
     embeddings = "text_encoder.embeddings."
     if f"{embeddings}word_embeddings.weight" not in state:
-        raise InputError(
-            "its text encoder is none of the published ones", file=file, expected="RoBERTa, BERT or CLIP's"
-        )
+        raise InputError("its text encoder is none of the published ones", file=file, expected="RoBERTa, BERT or CLIP's")
     vocabulary, width = state[f"{embeddings}word_embeddings.weight"].shape
     types = state[f"{embeddings}token_type_embeddings.weight"].shape[0]
     heads = max(width // 64, 1)

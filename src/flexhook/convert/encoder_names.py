@@ -74,6 +74,15 @@ def derived_buffers(encoder: nn.Module) -> dict[str, Tensor]:
     return buffers
 
 
+def index_buffers(encoder: nn.Module) -> dict[str, Tensor]:
+    """Index buffers of a text encoder that older versions of transformers stored, by published name without prefix."""
+    return {
+        name.removeprefix("net."): buffer
+        for name, buffer in encoder.named_buffers()
+        if name.endswith(("position_ids", "token_type_ids"))
+    }
+
+
 def _substitute(name: str, rules) -> str:
     for pattern, replacement in rules:
         name = re.sub(pattern, replacement, name)

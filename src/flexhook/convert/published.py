@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from flexhook.convert.encoder_names import derived_buffers, text_names, visual_names
+from flexhook.convert.encoder_names import derived_buffers, index_buffers, text_names, visual_names
 from flexhook.errors import InputError
 
 # Of everything but the encoders: the pattern of our name, the published one.
@@ -84,15 +84,14 @@ def from_published(model: nn.Module, published: Mapping[str, Tensor], file: str 
     """
     names, state = published_names(model), model.state_dict()
     derived = {f"backbone.{k}": v for k, v in derived_buffers(model.visual).items()}  # type: ignore[arg-type]
+    derived |= {f"text_encoder.{k}": v for k, v in index_buffers(model.text).items()}  # type: ignore[arg-type]
     _refuse([k for k in names.values() if k not in published], "missing", file)
     _refuse([k for k in published if k not in set(names.values()) | set(derived)], "left over", file)
     mapped, wrong = Mapped(), []
     for ours, theirs in names.items():
         tensor = published[theirs]
         if theirs == TEXT_POSITION and tensor.ndim == 3 and tensor.shape[1] != state[ours].shape[0]:
-            mapped.notices.append(
-                f"{theirs}: {tensor.shape[1]} position vectors interpolated to {state[ours].shape[0]}"
-            )
+            mapped.notices.append(f"{theirs}: {tensor.shape[1]} position vectors interpolated to {state[ours].shape[0]}")
             tensor = F.interpolate(tensor.transpose(1, 2), size=state[ours].shape[0], mode="linear").transpose(1, 2)
         extra = EXTRA_DIMENSION.get(theirs)
         if extra is not None and tensor.ndim > extra and tensor.shape[extra] == 1:
@@ -110,7 +109,7 @@ def from_published(model: nn.Module, published: Mapping[str, Tensor], file: str 
     _refuse(differing, "derived and differ from what the model derives", file)
     present = sum(k in published for k in derived)
     if present:
-        mapped.notices.append(f"{present} derived buffers (attn_mask, rope_t_x, rope_t_y) agree and are not stored")
+        mapped.notices.append(f"{present} derived buffers (such as attn_mask, rope_t_x) agree and are not stored")
     return mapped
 
 
