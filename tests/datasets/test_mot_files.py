@@ -53,9 +53,7 @@ def test_empty_file_is_a_set_without_observations(tmp_path):
 
 
 def test_detections_become_a_trajectory_each(tmp_path):
-    tracks = read_mot(
-        write(tmp_path / "det.txt", "1,-1,0,0,5,5,0.9\n1,-1,9,9,5,5,0.4\n2,-1,0,0,5,5,0.8\n"), first_frame=1
-    )
+    tracks = read_mot(write(tmp_path / "det.txt", "1,-1,0,0,5,5,0.9\n1,-1,9,9,5,5,0.4\n2,-1,0,0,5,5,0.8\n"), first_frame=1)
     assert len(tracks) == 3
     assert len(set(tracks.identity.tolist())) == 3
 

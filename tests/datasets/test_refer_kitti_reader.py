@@ -31,9 +31,7 @@ class Dataset:
         self.label(0, "1 0 0.1 0.2 0.25 0.5\n0 3 0.5 0.5 0.1 0.2\n")
         self.label(1, "1 0 0.125 0.2 0.25 0.5\n")
         self.label(3, "")
-        self.expression(
-            "red-cars", {"label": {"0": [0], "1": [0]}, "ignore": [], "video_name": "0001", "sentence": "red cars"}
-        )
+        self.expression("red-cars", {"label": {"0": [0], "1": [0]}, "ignore": [], "video_name": "0001", "sentence": "red cars"})
         self.expression("people", {"label": {"0": [3]}, "sentence": "people", "tags": ["unseen_paraphrase"]})
 
     def image(self, frame, size=(20, 10)):
@@ -176,9 +174,7 @@ def test_a_bad_expression_is_one_message_with_file_and_line(dataset, content, li
     assert (error.value.file, error.value.line) == (str(path), line)
 
 
-@pytest.mark.parametrize(
-    "folder", ["KITTI/training/image_02/0001", "KITTI/labels_with_ids/image_02/0001", "expression/0001"]
-)
+@pytest.mark.parametrize("folder", ["KITTI/training/image_02/0001", "KITTI/labels_with_ids/image_02/0001", "expression/0001"])
 def test_a_missing_folder_is_named(dataset, folder):
     (dataset.root / folder).rename(dataset.root / "elsewhere")
     with pytest.raises(InputError, match="does not exist") as error:

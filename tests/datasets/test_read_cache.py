@@ -1,0 +1,159 @@
+"""The cache of read videos: same data, never stale, never half-written, broken entries are made anew."""
+
+import logging
+import os
+import time
+
+import numpy as np
+import pytest
+import small_world as world
+
+from flexhook.datasets.cache import CachedReader, cache_folder
+from flexhook.datasets.reader import load
+from flexhook.datasets.refer_kitti import ReferKitti
+from flexhook.errors import InputError
+
+SPLITS, SIZES = {"train": ["0001"]}, {"default": list(world.SIZE)}
+
+
+class Counting(ReferKitti):
+    """A reader that counts how often it reads."""
+
+    reads = 0
+
+    def read(self, *args, **kwargs):
+        type(self).reads += 1
+        return super().read(*args, **kwargs)
+
+
+@pytest.fixture
+def cached(tmp_path):
+    Counting.reads = 0
+
+    def make(**options):
+        reader = Counting(tmp_path / "data", SPLITS, options.pop("sizes", SIZES), **options)
+        return CachedReader(reader, tmp_path / "cache")
+
+    world.refer_kitti(tmp_path / "data")
+    return make
+
+
+def test_the_second_reading_comes_from_the_cache_and_is_equal(cached):
+    first, second = cached().read("0001"), cached().read("0001")
+    assert Counting.reads == 1
+    world.assert_is_the_world(second)
+    assert second.expressions == first.expressions
+    assert second.frames.paths == first.frames.paths
+    assert (first.labels != second.labels).nnz == 0
+    for name in ("frame", "identity", "box", "category", "confidence"):
+        one, two = getattr(first.truth, name), getattr(second.truth, name)
+        assert one.dtype == two.dtype
+        assert np.array_equal(one, two)
+
+
+def touch(path, content):
+    path.write_text(content)
+    stamp = time.time_ns() + 1_000_000_000
+    os.utime(path, ns=(stamp, stamp))
+
+
+def test_a_changed_label_is_read_again(cached, tmp_path):
+    cached().read("0001")
+    label = tmp_path / "data/KITTI/labels_with_ids/image_02/0001/000004.txt"
+    touch(label, label.read_text().replace("1 7", "1 8"))
+    with pytest.raises(InputError, match="identity 7"):  # the expressions still name 7
+        cached().read("0001")
+    assert Counting.reads == 2
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda data: (data / "expression/0001/people.json").unlink(),
+        lambda data: (data / "KITTI/training/image_02/0001/000005.png").unlink(),
+        lambda data: touch(data / "KITTI/labels_with_ids/image_02/0001/000003.txt", ""),
+    ],
+)
+def test_added_and_removed_files_are_noticed(cached, tmp_path, change):
+    cached().read("0001")
+    change(tmp_path / "data")
+    cached().read("0001")
+    assert Counting.reads == 2
+
+
+def test_other_settings_are_another_entry(cached):
+    cached().read("0001")
+    assert cached(sizes={"default": [200, 400]}).read("0001").truth.box.max() == pytest.approx(244)
+    assert Counting.reads == 2
+
+
+@pytest.mark.parametrize("damage", ["truncated", "empty", "other"])
+def test_a_broken_entry_is_made_anew(cached, damage):
+    reader = cached()
+    reader.read("0001")
+    entry = reader.entry("0001")
+    data = entry.read_bytes()
+    entry.write_bytes({"truncated": data[:-40], "empty": b"", "other": b"not an archive"}[damage])
+    world.assert_is_the_world(cached().read("0001"))
+    assert Counting.reads == 2
+    world.assert_is_the_world(cached().read("0001"))
+    assert Counting.reads == 2
+
+
+def test_no_changed_byte_of_an_entry_changes_what_is_read(cached):
+    reader = cached()
+    reader.read("0001")
+    entry = reader.entry("0001")
+    whole = entry.read_bytes()
+    for at in range(7, len(whole), len(whole) // 60):
+        data = bytearray(whole)
+        data[at] ^= 0x55
+        entry.write_bytes(data)
+        world.assert_is_the_world(cached().read("0001"))
+    assert Counting.reads > 20
+
+
+def test_warnings_of_the_reading_are_repeated(cached, tmp_path, caplog):
+    path = tmp_path / "data/expression/0001/people.json"
+    touch(path, path.read_text().replace("[3]", "[3, 4]"))
+    for reads in (1, 1):
+        caplog.clear()
+        with caplog.at_level(logging.WARNING):
+            cached(on_missing_referent="drop").read("0001")
+        assert [r.getMessage() for r in caplog.records] == [
+            "0001: 2 of 9 referents, in 1 of 3 expressions, have no label and are left out"
+        ]
+        assert Counting.reads == reads
+
+
+def test_a_failing_reading_leaves_no_entry(cached, tmp_path):
+    (tmp_path / "data/expression/0001/people.json").write_text("{")
+    with pytest.raises(InputError):
+        cached().read("0001")
+    assert not list((tmp_path / "cache").rglob("*.npz"))
+
+
+def test_a_folder_that_cannot_be_written_is_only_a_warning(cached, tmp_path, caplog):
+    (tmp_path / "cache").write_text("a file, not a folder")
+    with caplog.at_level(logging.WARNING):
+        world.assert_is_the_world(cached().read("0001"))
+    assert "the cache cannot be written" in caplog.text
+
+
+def test_the_environment_names_the_folder(monkeypatch, tmp_path):
+    assert cache_folder() is None
+    monkeypatch.setenv("FLEXHOOK_CACHE", str(tmp_path))
+    assert cache_folder() == tmp_path
+    monkeypatch.delenv("FLEXHOOK_CACHE")
+    assert cache_folder().parts[-2:] == (".cache", "flexhook")
+
+
+def test_loading_a_split_uses_the_cache(monkeypatch, tmp_path):
+    world.refer_kitti(tmp_path / "data")
+    monkeypatch.setenv("FLEXHOOK_CACHE", str(tmp_path / "cache"))
+    Counting.reads = 0
+    for _ in range(2):
+        world.assert_is_the_world(load(Counting(tmp_path / "data", SPLITS, SIZES), "train")[0])
+    assert Counting.reads == 1
+    load(Counting(tmp_path / "data", SPLITS, SIZES), "train", cache=False)
+    assert Counting.reads == 2
