@@ -80,7 +80,8 @@ class ReferringDataModule(L.LightningDataModule):
             for video in self.train_videos + self.val_videos:
                 with torch.no_grad():
                     self.features.fill_maps(video, key, partial(FrameLoader([video], self.image_size).load, 0),
-                                            lambda images: model.encode_frames(images.to(device)))
+                                            lambda images: model.encode_frames(images.to(device)),
+                                            batch=1 if device.type == "cpu" else 16)  # one fits a CPU's caches
         if text:
             every = list(dict.fromkeys(self.sentences["train"].texts + self.sentences["val"].texts))
             ids, mask = (

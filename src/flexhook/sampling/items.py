@@ -128,6 +128,8 @@ class ClipItems:
         max_tracks: Trajectories per clip at most; where more are alive, that many are drawn.
         pool: Different expressions per clip at most, one positive of each window first, the rest drawn; the windows draw
             theirs from these, so that fewer sentences are encoded. None for all of the video's.
+        group: Clips of one video per item: a clip and ``group`` - 1 drawn others, which share the pool of expressions. More
+            windows then hear each sentence that is encoded.
     """
 
     def __init__(
@@ -142,9 +144,10 @@ class ClipItems:
         seed: int,
         max_tracks: int = 8,
         pool: int | None = None,
+        group: int = 1,
     ) -> None:
         self.videos, self.num_frames, self.masking, self.max_tracks = videos, num_frames, masking, max_tracks
-        self.pool = pool
+        self.pool, self.group = pool, group
         self.sampler, self.jitter, self.seed = sampler, jitter, seed
         self.span = masking.length(num_frames)
         self.tracks: list[list[np.ndarray]] = []
@@ -157,6 +160,7 @@ class ClipItems:
                 for frame in video.truth.frame[rows]:
                     alive.setdefault(int(frame), []).append(k)
             self.index += [(v, frame, alive[frame]) for frame in sorted(alive)[::stride]]
+        self._of_video = [[k for k, clip in enumerate(self.index) if clip[0] == v] for v in range(len(videos))]
         require_items(self.index, videos, num_frames)
 
     def __len__(self) -> int:
@@ -165,22 +169,28 @@ class ClipItems:
     def __getitem__(self, at: tuple[int, int]) -> Item:
         """The item of (epoch, index)."""
         epoch, index = at
-        v, last, alive = self.index[index]
-        video, key = self.videos[v], (self.seed, epoch, index)
-        rng = stream(key, 0)
-        frames = last - self.span + 1 + self.masking.draw(self.span, self.num_frames, rng)
-        if len(alive) > self.max_tracks:
-            alive = sorted(rng.choice(alive, self.max_tracks, replace=False))
-        rows = np.stack([
-            track[np.maximum(np.searchsorted(video.truth.frame[track], frames, side="right") - 1, 0)]
-            for track in (self.tracks[v][k] for k in alive)
-        ])  # (B, T)
+        v, key = self.index[index][0], (self.seed, epoch, index)
+        video, rng = self.videos[v], stream(key, 0)
+        siblings = [k for k in self._of_video[v] if k != index]
+        drawn_too = rng.choice(siblings, min(self.group - 1, len(siblings)), replace=False).tolist() if siblings else []
+        rows = np.concatenate([self._draw_clip(k, rng) for k in [index, *drawn_too]])  # (B, T)
         box = self.jitter(video.normalised(video.truth.box[rows]), rng)
         positives = [_positives(video, row) for row in rows[:, -1]]
         pool = self._draw_pool(positives, len(video.expressions), rng)
         drawn = [self.sampler.draw(np.flatnonzero(np.isin(pool, p)), len(pool), rng) for p in positives]
         expression, label = (np.stack(column) for column in zip(*drawn, strict=True))
         return Item(v, video.truth.frame[rows], box, pool[expression], label, key)
+
+    def _draw_clip(self, index: int, rng: np.random.Generator) -> np.ndarray:
+        """Rows (b, T) of the windows of one clip."""
+        v, last, alive = self.index[index]
+        frames = last - self.span + 1 + self.masking.draw(self.span, self.num_frames, rng)
+        if len(alive) > self.max_tracks:
+            alive = sorted(rng.choice(alive, self.max_tracks, replace=False))
+        return np.stack([
+            track[np.maximum(np.searchsorted(self.videos[v].truth.frame[track], frames, side="right") - 1, 0)]
+            for track in (self.tracks[v][k] for k in alive)
+        ])
 
     def _draw_pool(self, positives: list[np.ndarray], num_expressions: int, rng: np.random.Generator) -> np.ndarray:
         """The expressions of a clip, sorted."""
