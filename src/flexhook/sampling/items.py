@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from flexhook.errors import InputError
+from flexhook.errors import ConfigError, InputError
 from flexhook.sampling.expressions import ExpressionSampler
 from flexhook.sampling.perturbations import Masking
 from flexhook.sampling.windows import span_of, window_starts
@@ -53,6 +53,20 @@ def usable_tracks(video: Video, num_frames: int, drop_unreferred: bool) -> list[
     return [rows for rows in tracks if len(rows) >= num_frames]
 
 
+def for_source(value: int | Mapping[str, int], video: Video) -> int:
+    """A setting that may differ by the source of a mixed dataset.
+
+    Raises:
+        ConfigError: The setting has no value for the video's source.
+    """
+    if not isinstance(value, Mapping):
+        return value
+    if video.source not in value:
+        raise ConfigError(f"a setting of sampling has no value for the source '{video.source}'",
+                          expected=f"one for each source; there are {', '.join(value)}")
+    return value[video.source]
+
+
 def _positives(video: Video, row: int) -> np.ndarray:
     return video.labels.indices[video.labels.indptr[row] : video.labels.indptr[row + 1]]
 
@@ -63,7 +77,7 @@ class WindowItems:
     Args:
         videos: Training videos; those without expressions contribute nothing.
         num_frames: T.
-        stride: Distance of the spans' starts, in observations.
+        stride: Distance of the spans' starts, in observations; by source for a mixture.
         masking: Which observations of a span are kept.
         sampler: Draws each window's expressions.
         jitter: Moves the boxes.
@@ -75,7 +89,7 @@ class WindowItems:
         self,
         videos: Sequence[Video],
         num_frames: int,
-        stride: int,
+        stride: int | Mapping[str, int],
         masking: Masking,
         sampler: ExpressionSampler,
         jitter,
@@ -90,7 +104,7 @@ class WindowItems:
             for v, video in enumerate(videos)
             if video.expressions
             for rows in usable_tracks(video, num_frames, drop_unreferred)
-            for start in window_starts(len(rows), num_frames, stride)
+            for start in window_starts(len(rows), num_frames, for_source(stride, video))
         ]
         require_items(self.index, videos, num_frames)
 
@@ -136,7 +150,7 @@ class ClipItems:
         self,
         videos: Sequence[Video],
         num_frames: int,
-        stride: int,
+        stride: int | Mapping[str, int],
         masking: Masking,
         sampler: ExpressionSampler,
         jitter,
@@ -159,7 +173,7 @@ class ClipItems:
             for k, rows in enumerate(tracks):
                 for frame in video.truth.frame[rows]:
                     alive.setdefault(int(frame), []).append(k)
-            self.index += [(v, frame, alive[frame]) for frame in sorted(alive)[::stride]]
+            self.index += [(v, frame, alive[frame]) for frame in sorted(alive)[:: for_source(stride, video)]]
         self._of_video = [[k for k, clip in enumerate(self.index) if clip[0] == v] for v in range(len(videos))]
         require_items(self.index, videos, num_frames)
 
@@ -214,17 +228,24 @@ class ValidationItems:
         group: Windows per item at most.
     """
 
-    def __init__(self, videos: Sequence[Video], num_frames: int, stride: int, keep_every: int = 1, group: int = 16) -> None:
+    def __init__(
+        self,
+        videos: Sequence[Video],
+        num_frames: int,
+        stride: int | Mapping[str, int],
+        keep_every: int | Mapping[str, int] = 1,
+        group: int = 16,
+    ) -> None:
         self.videos = videos
         self.index: list[tuple[int, np.ndarray]] = []
-        count = 0
+        count: dict[str | None, int] = {}
         for v, video in enumerate(videos):
             windows = []
             for track in usable_tracks(video, num_frames, False) if video.expressions else []:
-                for start in window_starts(len(track), num_frames, stride):
-                    if count % keep_every == 0:
+                for start in window_starts(len(track), num_frames, for_source(stride, video)):
+                    if count.setdefault(video.source, 0) % for_source(keep_every, video) == 0:
                         windows.append(track[span_of(int(start), num_frames, len(track))])
-                    count += 1
+                    count[video.source] += 1
             windows.sort(key=lambda rows: (video.truth.frame[rows[-1]], video.truth.identity[rows[-1]]))
             self.index += [(v, np.stack(windows[i : i + group])) for i in range(0, len(windows), group)]
 
