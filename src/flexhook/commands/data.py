@@ -55,7 +55,7 @@ def run(argv: list[str]) -> int:
     )
     module.add_arguments(parser)
     try:
-        args = parser.parse_args(argv[1:])
+        args = parser.parse_intermixed_args(argv[1:])
     except SystemExit as stop:
         return int(stop.code or 0)
     return module.run(args)
