@@ -15,9 +15,7 @@ def openai_state(theirs):
     state = {}
     for name, tensor in theirs.text_model.state_dict().items():
         name = name.removeprefix("embeddings.").removeprefix("encoder.")
-        name = name.replace("position_embedding.weight", "positional_embedding").replace(
-            "layers.", "transformer.resblocks."
-        )
+        name = name.replace("position_embedding.weight", "positional_embedding").replace("layers.", "transformer.resblocks.")
         name = name.replace("self_attn.", "attn.").replace("layer_norm", "ln_").replace("mlp.fc1", "mlp.c_fc")
         state[name.replace("mlp.fc2", "mlp.c_proj").replace("final_ln_", "ln_final")] = tensor
     for i in range(SIZES["layers"]):

@@ -76,3 +76,13 @@ def test_package_without_its_weights_is_refused():
     with pytest.raises(InputError, match="does not hold its weights"):
         packaged.package_file("flexhook", "no_such_file")
     assert isinstance(packaged.package_file("flexhook", "errors.py"), Path)
+
+
+def test_the_default_pair_asks_nothing_of_the_network(monkeypatch):
+    def refuse(*arguments, **keywords):
+        raise AssertionError("the network was asked")
+
+    monkeypatch.setattr("socket.socket.connect", refuse)
+    monkeypatch.setattr("socket.getaddrinfo", refuse)
+    packaged.efficientnet_lite0(image_size=(32, 96))
+    assert packaged.minilm().tokenize(["cars"])[1].sum() == 3

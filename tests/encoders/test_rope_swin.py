@@ -129,9 +129,7 @@ def test_bad_sizes_are_told(no_hub):
         tiny((100, 300))
     with pytest.raises(InputError, match="scales=5"):
         tiny(scales=5)
-    with pytest.raises(
-        InputError, match=r"Fetch model\.safetensors from https://huggingface\.co/naver-ai/x .*visual\.weights"
-    ):
+    with pytest.raises(InputError, match=r"Fetch model\.safetensors from https://huggingface\.co/naver-ai/x .*visual\.weights"):
         tiny(pretrained="naver-ai/x")
 
 

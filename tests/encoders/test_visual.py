@@ -33,7 +33,7 @@ def test_sizes_are_found_out(model, strides, channels):
 
 
 def test_one_scale_of_another_stride_gets_the_grid_of_stride_16():
-    encoder = TimmVisualEncoder("vit_small_patch14_dinov2", image_size=(56, 168), depth=1)
+    encoder = TimmVisualEncoder("vit_small_patch14_dinov2", image_size=(56, 168), depth=3)
     assert encoder.strides == (16,)
     assert encoder(torch.zeros(1, 3, 56, 168))[0].shape == (1, 384, 4, 12)
 
@@ -73,9 +73,7 @@ def test_same_seed_gives_the_same_encoder_and_the_dry_run_leaves_no_trace():
 
     first, second = make(), make()
     assert first.training
-    assert all(
-        torch.equal(a, b) for a, b in zip(first.state_dict().values(), second.state_dict().values(), strict=True)
-    )
+    assert all(torch.equal(a, b) for a, b in zip(first.state_dict().values(), second.state_dict().values(), strict=True))
     assert first.net.bn1.num_batches_tracked == 0
 
 

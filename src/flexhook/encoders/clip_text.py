@@ -114,7 +114,7 @@ class ClipTextEncoder(nn.Module):
         if weights is not None:
             self._load(Path(weights))
         elif pretrained:
-            self._load(fetch(pretrained, "open_clip_model.safetensors", "text"))
+            self._load(fetch(str(pretrained), "open_clip_model.safetensors", "text"))
 
     def tokenize(self, sentences: Sequence[str]) -> tuple[Tensor, Tensor]:
         """Ids and mask of sentences, padded to the encoder's length.

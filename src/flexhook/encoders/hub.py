@@ -31,12 +31,15 @@ def reachable(endpoint: str = constants.ENDPOINT) -> bool:
 
 
 @contextmanager
-def hub() -> Iterator[None]:
+def hub(needed: bool = True) -> Iterator[None]:
     """Within this context files come from the hub, or, where it does not answer, from the local cache alone.
 
     The libraries' own retries take a minute per file; ``HF_HUB_OFFLINE=1`` skips even the probe.
+
+    Args:
+        needed: False where everything is known to be local: then nothing is asked of the network at all.
     """
-    if constants.HF_HUB_OFFLINE or reachable(constants.ENDPOINT):
+    if needed and (constants.HF_HUB_OFFLINE or reachable(constants.ENDPOINT)):
         yield
     else:
         with mock.patch.object(constants, "HF_HUB_OFFLINE", True):
@@ -59,6 +62,12 @@ def fetch(repository: str, file: str, part: str) -> Path:
     Raises:
         InputError: It cannot be had.
     """
+    if "/" not in repository:
+        raise InputError(
+            f"{part}.pretrained is {repository}",
+            expected="a name on the hub (owner/name), or null for random weights",
+            hint=f"A local file goes into {part}.weights",
+        )
     try:
         with hub():
             return Path(hf_hub_download(repository, file))
@@ -71,6 +80,26 @@ def fetch(repository: str, file: str, part: str) -> Path:
         ) from error
 
 
+def local_or_hub(name: str, option: str) -> str:
+    """A folder's path with its ``~`` expanded, or a name on the hub as it is.
+
+    Args:
+        name: What the user gave.
+        option: The option it was given for, for the message.
+
+    Raises:
+        InputError: It can only be a folder, and there is none.
+    """
+    path = Path(name).expanduser()
+    if path.is_dir():
+        return str(path)
+    if name.startswith((".", "/", "~")) or name.count("/") > 1:
+        raise InputError("the folder does not exist", file=path, expected=f"a folder or a name on the hub for {option}")
+    return name
+
+
 def first_line(error: BaseException) -> str:
-    """The first line of what a library says, for the middle of a message."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+    """What a library says, short enough for the middle of a message."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    text = " ".join(lines[:2]) if lines[0].endswith(":") else lines[0]
+    return text if len(text) <= 200 else text[:200] + "..."

@@ -63,8 +63,8 @@ class RotaryWindowAttention(nn.Module):
         q, k, v = self.qkv(x).view(batch, tokens, 3, self.num_heads, -1).permute(2, 0, 3, 1, 4).unbind(0)
         fx, fy = self.rope_freqs[:, :, None]  # (heads, 1, head_dim / 2)
         angle = fx * self.column[:, None] + fy * self.row[:, None]  # (heads, h * w, head_dim / 2)
-        cos, sin = angle.cos().to(q.dtype), angle.sin().to(q.dtype)
-        q, k = rotate(q, cos, sin), rotate(k, cos, sin)
+        cos, sin = angle.cos(), angle.sin()  # in the parameters' precision, also under autocast
+        q, k = rotate(q, cos, sin).to(v.dtype), rotate(k, cos, sin).to(v.dtype)
         if mask is not None:
             mask = mask.to(q.dtype).repeat(batch // mask.shape[0], 1, 1)[:, None]
         x = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
@@ -172,7 +172,7 @@ class RopeSwinEncoder(nn.Module):
         if weights is not None:
             load_imagenet(self, Path(weights))
         elif pretrained:
-            load_imagenet(self, fetch(pretrained, "model.safetensors", "visual"))
+            load_imagenet(self, fetch(str(pretrained), "model.safetensors", "visual"))
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """Feature maps of images.

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, PretrainedConfig
 from transformers.utils import logging as transformers_logging
 
-from flexhook.encoders.hub import address, first_line, hub
+from flexhook.encoders.hub import address, first_line, hub, local_or_hub
 from flexhook.encoders.tokenizers import HashingTokenizer, PaddedTokens, PretrainedTokenizer, Tokenizer
 from flexhook.errors import InputError
 
@@ -72,6 +72,7 @@ class TransformersTextEncoder(nn.Module):
         dropout: float | None = None,
     ) -> None:
         super().__init__()
+        model = local_or_hub(model, "text.model")
         self.model_name, self.length, self.tokenizer_name = model, int(length), tokenizer
         if length < 3:
             raise InputError(f"text length {length} leaves no room for a word", expected="at least 3 tokens")
@@ -121,7 +122,7 @@ class TransformersTextEncoder(nn.Module):
             begin, end = config.bos_token_id or 0, config.eos_token_id or 2
             tokenizer: Tokenizer = HashingTokenizer(config.vocab_size, begin, end, config.pad_token_id or 0)
         else:
-            tokenizer = PretrainedTokenizer(self.tokenizer_name or self.model_name)
+            tokenizer = PretrainedTokenizer(local_or_hub(self.tokenizer_name or self.model_name, "text.tokenizer"))
         return PaddedTokens(tokenizer, self.length)
 
 
@@ -142,7 +143,7 @@ def model_config(model: str, values: Mapping[str, Any]) -> PretrainedConfig:
         known = {**KNOWN_CONFIGS[model], **values}
         return AutoConfig.for_model(known.pop("model_type"), **known)
     try:
-        with hub():
+        with hub(needed=not Path(model).is_dir()):
             return AutoConfig.from_pretrained(model, **values)
     except Exception as error:
         raise _unavailable(model, error, "config.json") from error
@@ -152,7 +153,7 @@ def _load(model: str, values: Mapping[str, Any]) -> Any:
     """The model with its weights in float32, none of them left at random but the pooler's."""
     transformers_logging.disable_progress_bar()
     try:
-        with hub():
+        with hub(needed=not Path(model).is_dir()):
             net, info = AutoModel.from_pretrained(model, output_loading_info=True, **values)
     except Exception as error:
         raise _unavailable(model, error, "config.json, model.safetensors and the tokenizer files") from error

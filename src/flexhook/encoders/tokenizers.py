@@ -43,10 +43,11 @@ class PretrainedTokenizer:
 
     def __init__(self, name: str, pad: int | None = None, keep_closing: bool = True) -> None:
         try:
-            with hub():
+            with hub(needed=not Path(name).is_dir()):
                 self.tokenizer: Any = AutoTokenizer.from_pretrained(name)
         except Exception as error:
-            where = f"into {name}" if Path(name).is_dir() else "into a folder and set text.tokenizer=FOLDER"
+            option = "text.tokenizer=FOLDER (for a converted checkpoint: convert it with --tokenizer FOLDER)"
+            where = f"into {name}" if Path(name).is_dir() else f"into a folder and set {option}"
             source = "where the model came from" if Path(name).is_dir() else address(name)
             raise InputError(
                 f"the tokenizer of '{name}' cannot be had ({first_line(error)})",

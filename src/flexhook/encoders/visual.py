@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -140,8 +141,11 @@ def load_whole_model(
     tensors = read_weights(weights) if isinstance(weights, str | Path) else weights
     overlay = {} if tensors is None else {"state_dict": dict(tensors)}
     try:
-        with hub():
-            return _create(model, image_size, pretrained=True, pretrained_cfg_overlay=overlay, **arguments)
+        with hub(needed=not overlay):
+            try:
+                return _create(model, image_size, pretrained=True, pretrained_cfg_overlay=overlay, **arguments)
+            except RuntimeError:  # a head that fits one image size only; the extractor does not need it
+                return timm.create_model(model, pretrained=True, pretrained_cfg_overlay=overlay, **arguments)
     except InputError:
         raise
     except Exception as error:
@@ -196,7 +200,7 @@ def fill(net: nn.Module, whole: nn.Module, model: str) -> None:
 
 def _create(model: str, image_size: tuple[int, int], **arguments: Any) -> nn.Module:
     """``timm.create_model``, telling the image size to the models that must know it."""
-    if not timm.is_model(model):
+    if ":" not in model and not timm.is_model(model):  # hf-hub:owner/name and local-dir:PATH are timm's too
         names = difflib.get_close_matches(model.split(".")[0], timm.list_models(), n=5)
         raise InputError(
             f"timm has no model '{model}'",
@@ -204,22 +208,23 @@ def _create(model: str, image_size: tuple[int, int], **arguments: Any) -> nn.Mod
             hint=f"Close names: {', '.join(names)}" if names else None,
         )
     try:
-        try:
-            return timm.create_model(model, img_size=image_size, **arguments)
-        except TypeError as error:
-            if "img_size" not in str(error):
-                raise
-            return timm.create_model(model, **arguments)
+        with hub(needed=":" in model) if not arguments.get("pretrained") else nullcontext():
+            try:
+                return timm.create_model(model, img_size=image_size, **arguments)
+            except TypeError as error:
+                if "img_size" not in str(error):
+                    raise
+                return timm.create_model(model, **arguments)
     except TypeError as error:
         raise InputError(
             f"timm's model '{model}' does not take an argument ({first_line(error)})",
             hint="Remove it from the visual encoder's configuration",
         ) from error
-    except (AttributeError, NotImplementedError, AssertionError, ValueError) as error:
-        if not arguments.get("features_only"):
+    except Exception as error:
+        if arguments.get("pretrained"):
             raise
         raise InputError(
-            f"timm's model '{model}' gives no feature maps ({first_line(error)})",
-            expected="a model with feature maps",
-            hint="Choose another visual encoder",
+            f"timm cannot build '{model}' for images of {image_size[0]}x{image_size[1]} ({first_line(error)})",
+            expected="a model with feature maps, in reach, that takes such images",
+            hint="Choose another visual encoder or image_size",
         ) from error

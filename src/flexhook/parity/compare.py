@@ -100,8 +100,7 @@ def compute(model: FlexHook, golden: Golden, dtype: torch.dtype) -> tuple[dict[s
 
     temporal: Any = model.temporal
     hooks = [
-        mlp.register_forward_hook(lambda _m, _i, out, s=s: keep(f"traj_tokens_{s}", out))
-        for s, mlp in enumerate(temporal.mlp)
+        mlp.register_forward_hook(lambda _m, _i, out, s=s: keep(f"traj_tokens_{s}", out)) for s, mlp in enumerate(temporal.mlp)
     ]
     hooks.append(model.visual.register_forward_hook(lambda _m, _i, out: maps.extend(out)))
     try:
@@ -126,15 +125,12 @@ def compute(model: FlexHook, golden: Golden, dtype: torch.dtype) -> tuple[dict[s
         seen["text_tokens"] = model.text(batch.ids, batch.mask).unflatten(0, (windows, sentences))
     names = published_names(model)
     gradients = {
-        names[k]: 0.0 if p.grad is None else float(torch.linalg.vector_norm(p.grad))
-        for k, p in model.named_parameters()
+        names[k]: 0.0 if p.grad is None else float(torch.linalg.vector_norm(p.grad)) for k, p in model.named_parameters()
     }
     return {k: v.detach().double().numpy() for k, v in seen.items()}, gradients
 
 
-def compare_values(
-    found: Mapping[str, np.ndarray], expected: Mapping[str, np.ndarray], tolerance: float
-) -> list[Comparison]:
+def compare_values(found: Mapping[str, np.ndarray], expected: Mapping[str, np.ndarray], tolerance: float) -> list[Comparison]:
     """Largest absolute difference of every quantity that is computed or expected."""
     rows = []
     for name in sorted({*found, *expected}, key=_order):
