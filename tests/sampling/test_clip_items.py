@@ -1,0 +1,157 @@
+"""Clips: all trajectories alive at a last frame share its frames; a missing observation is the nearest earlier one."""
+
+import numpy as np
+import pytest
+from tiny_video import make_video
+
+from flexhook.sampling.expressions import ExpressionSampler
+from flexhook.sampling.items import ClipItems
+from flexhook.sampling.perturbations import GaussianJitter, NoJitter, NoMasking, SegmentMasking
+
+# Track 1 is there all the time and shows which frames a clip has; 2 has gaps, 3 starts late, 4 is under T.
+SPANS = {1: range(24), 2: [0, 1, 2, 3, 9, 10, 11, 12, 20], 3: [10, 11, 12, 13, 14], 4: [5, 6, 7]}
+SENTENCES = (*(f"number {k}" for k in range(4)), "early", "late")
+REFERENTS = (*(lambda f, i, k=k: i == k for k in range(4)), lambda f, i: f < 10, lambda f, i: f >= 10)
+
+
+def world(**changes):
+    return make_video(SPANS, SENTENCES, REFERENTS, **changes)
+
+
+def make(videos, masking=None, jitter=None, frames=4, stride=1, drop=False, seed=0, max_tracks=8, noisy=False,
+         count=6, positives=2):
+    return ClipItems(
+        videos, frames, stride, masking or NoMasking(), ExpressionSampler(count, positives, noisy), jitter or NoJitter(),
+        drop, seed, max_tracks=max_tracks,
+    )  # fmt: skip
+
+
+def expected_frames(track, clip):
+    """The track's observation at each frame of the clip: that frame, else the nearest earlier, else the first."""
+    return [max((f for f in track if f <= frame), default=min(track)) for frame in clip]
+
+
+def identities(video, item):
+    """Whose boxes these are; every box must be the one of its frame."""
+    out = []
+    for frames, boxes in zip(item.frame, item.box, strict=True):
+        fits = []
+        for identity in SPANS:
+            rows = video.truth.rows_of(frames, np.full(len(frames), identity))
+            if (rows >= 0).all() and np.abs(video.truth.box[rows] / [192, 64, 192, 64] - boxes).max() < 1e-15:
+                fits.append(identity)
+        (identity,) = fits
+        out.append(identity)
+    return out
+
+
+def alive_at(last):
+    return [k for k in (1, 2, 3) if last in SPANS[k]]
+
+
+def test_unmasked_clip_holds_every_track_alive_at_its_last_frame():
+    video = world()
+    items = make([video])
+    assert len(items) == 24
+    for last in range(24):
+        item = items[0, last]
+        clip = range(last - 3, last + 1)
+        assert identities(video, item) == alive_at(last)
+        assert item.frame.tolist() == [expected_frames(SPANS[k], clip) for k in alive_at(last)]
+
+
+def test_missing_observations_by_hand():
+    items = make([world()])
+    assert items[0, 10].frame.tolist() == [[7, 8, 9, 10], [3, 3, 9, 10], [10, 10, 10, 10]]  # 3 starts at 10
+    assert items[0, 20].frame.tolist() == [[17, 18, 19, 20], [12, 12, 12, 20]]
+    assert items[0, 1].frame.tolist() == [[0, 0, 0, 1], [0, 0, 0, 1]]
+
+
+def test_masking_is_drawn_once_per_clip():
+    video, drawn = world(), set()
+    items = make([video], SegmentMasking(8))
+    for epoch in range(40):
+        for last in (12, 20):
+            item = items[epoch, last]
+            clip = item.frame[0].tolist()  # track 1 has every frame
+            assert (clip[0], clip[-1]) == (last - 7, last)
+            assert sorted(set(clip)) == clip
+            assert item.frame.tolist() == [expected_frames(SPANS[k], clip) for k in alive_at(last)]
+            drawn.add(tuple(clip))
+    assert len(drawn) > 20
+
+
+def test_span_reaching_before_the_video_repeats_the_first_frame():
+    item = make([world()], SegmentMasking(8))[0, 2]
+    assert item.frame[0, 0] == 0
+    assert item.frame[0, -1] == 2
+
+
+def test_clips_end_at_every_nth_frame_at_which_a_track_is_alive():
+    video = make_video({1: [3, 4, 5, 6, 9, 10], 2: [20, 21, 22, 23], 3: [30, 31]}, ["all"], [lambda f, i: True])
+    items = make([video], stride=3, count=1, positives=1)
+    assert [items[0, k].frame[0, -1] for k in range(len(items))] == [3, 6, 20, 23]
+
+
+def test_labels_are_those_of_the_last_observation():
+    video = world()
+    items = make([video], SegmentMasking(8))
+    for last in range(24):
+        item = items[3, last]
+        for b, identity in enumerate(alive_at(last)):
+            expected = [int(REFERENTS[e](last, identity)) for e in item.expression[b]]
+            assert item.label[b].tolist() == expected
+
+
+def test_share_of_positives_is_the_configured_one():
+    """Each window has two positives: its own number, and early or late."""
+    items = make([world()], count=6, positives=2)
+    assert all((items[0, last].label.sum(1) == 2).all() for last in range(24))
+
+
+def test_tracks_over_the_limit_are_drawn():
+    video = world()
+    items = make([video], max_tracks=2)
+    seen = set()
+    for epoch in range(30):
+        who = identities(video, items[epoch, 11])
+        assert len(who) == 2
+        assert who == sorted(set(who))
+        seen.add(tuple(who))
+    assert seen == {(1, 2), (1, 3), (2, 3)}
+
+
+def test_dropped_observations_count_as_missing():
+    """Only even frames of track 1 are referred to: the odd ones are the nearest earlier even ones, and end no clip."""
+    video = make_video({1: range(12)}, ["even"], [lambda f, i: f % 2 == 0])
+    items = make([video], drop=True, count=1, positives=1)
+    assert [items[0, k].frame[0].tolist() for k in range(len(items))] == [
+        [0, 0, 0, 0], [0, 0, 0, 2], [0, 2, 2, 4], [2, 4, 4, 6], [4, 6, 6, 8], [6, 8, 8, 10],
+    ]  # fmt: skip
+    (count,) = {int(items[0, k].label.sum()) for k in range(len(items))}
+    assert count == 1
+
+
+@pytest.mark.parametrize("frames", [1, 2])
+def test_short_windows(frames):
+    video = make_video({1: range(12), 2: [4]}, ["all"], [lambda f, i: True])
+    items = make([video], SegmentMasking(8), frames=frames, count=1, positives=1)
+    assert items[0, 11].frame.tolist() == ([[11]] if frames == 1 else [[4, 11]])
+    assert len(items[0, 4].frame) == (2 if frames == 1 else 1)  # with T = 1 the track of one observation counts
+
+
+def same(a, b):
+    return all(np.array_equal(getattr(a, n), getattr(b, n)) for n in ("frame", "box", "expression", "label"))
+
+
+def test_item_depends_on_seed_epoch_and_index_alone():
+    def items(seed=0):
+        return make([world()], SegmentMasking(8), GaussianJitter(0.02), max_tracks=2, noisy=True, seed=seed)
+
+    first, second = items(), items()
+    places = [(epoch, k) for epoch in (0, 3) for k in range(24)]
+    there = {at: first[at] for at in places}
+    back = {at: second[at] for at in reversed(places)}
+    assert all(same(there[at], back[at]) for at in places)
+    assert not same(there[0, 20], there[3, 20])
+    assert not same(there[0, 20], items(seed=1)[0, 20])
