@@ -22,13 +22,18 @@ class ExpressionSampler:
                               expected="0 <= sampling.positives <= sampling.expressions")
         self.count, self.positives, self.noisy = count, positives, noisy
 
-    def draw(self, positive: np.ndarray, num_expressions: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    def draw(
+        self, positive: np.ndarray, num_expressions: int, rng: np.random.Generator, rank: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Draw for one window.
 
         Args:
             positive: Expression indices that refer to the window's last observation.
             num_expressions: Expressions of the video, at least one.
             rng: The sample's generator.
+            rank: (num_expressions,) a random order. Where there are enough, the first positives and negatives in this
+                order are taken: for one window that is as random as drawing, and windows that share the order share
+                expressions.
 
         Returns:
             (N,) int64 expression indices and (N,) int64 labels, positives first; drawn with replacement only where there
@@ -39,7 +44,8 @@ class ExpressionSampler:
         wanted = int(np.clip(wanted, 0, self.count))
         wanted = 0 if not len(positive) else self.count if not len(negative) else wanted
         parts = [
-            rng.choice(pool, size=size, replace=size > len(pool))
+            rng.choice(pool, size=size, replace=size > len(pool)) if rank is None or size > len(pool) else
+            pool[np.argsort(rank[pool])[:size]]
             for pool, size in ((positive, wanted), (negative, self.count - wanted)) if size
         ]
         labels = np.zeros(self.count, np.int64)

@@ -144,6 +144,8 @@ class ClipItems:
             theirs from these, so that fewer sentences are encoded. None for all of the video's.
         group: Clips of one video per item: a clip and ``group`` - 1 drawn others, which share the pool of expressions. More
             windows then hear each sentence that is encoded.
+        shared_order: The windows draw by one random order of the expressions. Each window's draw is as random as ever, but
+            windows with the same positives draw the same of them, so that fewer sentences are encoded.
     """
 
     def __init__(
@@ -159,9 +161,10 @@ class ClipItems:
         max_tracks: int = 8,
         pool: int | None = None,
         group: int = 1,
+        shared_order: bool = False,
     ) -> None:
         self.videos, self.num_frames, self.masking, self.max_tracks = videos, num_frames, masking, max_tracks
-        self.pool, self.group = pool, group
+        self.pool, self.group, self.shared_order = pool, group, shared_order
         self.sampler, self.jitter, self.seed = sampler, jitter, seed
         self.span = masking.length(num_frames)
         self.tracks: list[list[np.ndarray]] = []
@@ -191,7 +194,8 @@ class ClipItems:
         box = self.jitter(video.normalised(video.truth.box[rows]), rng)
         positives = [_positives(video, row) for row in rows[:, -1]]
         pool = self._draw_pool(positives, len(video.expressions), rng)
-        drawn = [self.sampler.draw(np.flatnonzero(np.isin(pool, p)), len(pool), rng) for p in positives]
+        rank = rng.permutation(len(pool)) if self.shared_order else None
+        drawn = [self.sampler.draw(np.flatnonzero(np.isin(pool, p)), len(pool), rng, rank) for p in positives]
         expression, label = (np.stack(column) for column in zip(*drawn, strict=True))
         return Item(v, video.truth.frame[rows], box, pool[expression], label, key)
 
