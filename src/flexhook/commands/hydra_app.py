@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from unittest import mock
 
 import hydra
@@ -13,18 +12,9 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-import flexhook
+import flexhook.experiment.resolvers  # noqa: F401  makes the configurations' resolvers known
 from flexhook.errors import ConfigError, FlexHookError
-
-
-def config_folder() -> Path:
-    """The folder of configurations: inside the installed package, or ``conf/`` of the repository it is run from."""
-    package = Path(flexhook.__file__).resolve().parent
-    for folder in (package / "conf", package.parents[1] / "conf"):
-        if (folder / "train.yaml").is_file():
-            return folder
-    raise ConfigError("the configurations are not where they belong", file=package / "conf", expected="train.yaml in it",
-                      hint="Install the package again")
+from flexhook.experiment.config_folder import config_folder
 
 
 def hydra_command(config_name: str, task: Callable[[DictConfig], object]) -> Callable[[list[str]], int]:

@@ -41,8 +41,8 @@ def num_processes(trainer: DictConfig) -> int:
     return devices
 
 
-class StartedRanks(ClusterEnvironment):
-    """Rank, world size and address from the environment variables that :func:`run_ranks` sets.
+class Ranks(ClusterEnvironment):
+    """A process among several that something else has started, as its environment variables tell.
 
     Args:
         variables: The environment to read; by default the process's.
@@ -55,6 +55,26 @@ class StartedRanks(ClusterEnvironment):
     def creates_processes_externally(self) -> bool:
         """True: Lightning starts none."""
         return True
+
+    @property
+    def num_nodes(self) -> int:
+        """Number of nodes."""
+        return 1
+
+    @property
+    def ranks_per_node(self) -> int:
+        """Ranks on every node."""
+        return self.world_size()
+
+    def set_world_size(self, size: int) -> None:
+        """Fixed from outside."""
+
+    def set_global_rank(self, rank: int) -> None:
+        """Fixed from outside."""
+
+
+class StartedRanks(Ranks):
+    """Rank, world size and address from the environment variables that :func:`run_ranks` sets."""
 
     @property
     def main_address(self) -> str:
@@ -75,15 +95,9 @@ class StartedRanks(ClusterEnvironment):
         """Number of ranks."""
         return int(self.variables["WORLD_SIZE"])
 
-    def set_world_size(self, size: int) -> None:
-        """Fixed from outside."""
-
     def global_rank(self) -> int:
         """This rank."""
         return int(self.variables["RANK"])
-
-    def set_global_rank(self, rank: int) -> None:
-        """Fixed from outside."""
 
     def local_rank(self) -> int:
         """This rank on its node."""

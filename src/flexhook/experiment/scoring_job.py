@@ -11,10 +11,12 @@ import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from flexhook.datasets.reader import Reader
+from flexhook.datasets.reader import Reader, load
 from flexhook.errors import ConfigError
+from flexhook.experiment.build import build_reader
 from flexhook.experiment.features import weights_fingerprint
 from flexhook.experiment.run_folder import write_json
+from flexhook.model.early_exit import first_scales
 from flexhook.pictures.reference_points import NAME as REFERENCE_POINTS
 from flexhook.scoring.engine import ScoringEngine, ScoringReport
 from flexhook.scoring.store import write_expressions
@@ -29,21 +31,28 @@ def best_device(accelerator: str = "auto") -> torch.device:
 
 
 def build_engine(model: Any, cfg: DictConfig, device: torch.device) -> ScoringEngine:
-    """The engine that ``cfg.scoring`` describes."""
-    options = OmegaConf.to_container(cfg.scoring, resolve=True)
-    return ScoringEngine(model, model.text.tokenize, tuple(cfg.image_size), device, **options)  # type: ignore[arg-type]
+    """The engine that ``cfg.scoring`` describes; a calibration learns from the training videos."""
+    options: Any = OmegaConf.to_container(cfg.scoring, resolve=True)
+    calibration, exit_scale = options.pop("calibration", None), options.pop("exit_scale", None)
+    if exit_scale is not None:
+        model = first_scales(model, exit_scale)
+    engine = ScoringEngine(model, model.text.tokenize, tuple(cfg.image_size), device, **options)
+    if calibration is not None:
+        engine.calibration = instantiate(calibration).fit(load(build_reader(cfg), "train"), engine.sentence_features)
+    return engine
 
 
 def build_tracker(cfg: DictConfig):
-    """The tracker output that ``cfg.data.tracker`` names.
+    """The tracker output that ``cfg.tracker`` names, or ``cfg.data.tracker``.
 
     Raises:
         ConfigError: The dataset's configuration has none.
     """
-    if not cfg.data.get("tracker"):
+    tracker = cfg.get("tracker") or cfg.data.get("tracker")
+    if not tracker:
         raise ConfigError("the dataset has no tracker output", expected="data.tracker",
                           hint="Set data.tracker.root to a folder of MOT files")
-    return instantiate(cfg.data.tracker)
+    return instantiate(tracker)
 
 
 def score_videos(
@@ -65,6 +74,7 @@ def score_videos(
         A report per video scored here.
     """
     key = f"{weights_fingerprint(engine.model)} {engine.image_size} {engine.dtype}"
+    key += f" {engine.calibration}" if engine.calibration else ""
     reports, expressions = [], {}
     for k, name in enumerate(names):
         if k % share[1] != share[0] and share[0] != 0:
@@ -95,7 +105,7 @@ def write_reference_points(engine: ScoringEngine, sentences: Sequence[str], fold
         part = texts[start : start + 256]
         ids, mask = engine.tokenize(part)
         scales = engine.model.prepare_sentences(ids.to(engine.device), mask.to(engine.device)).points
-        if scales is None:
+        if scales is None:  # the model has none
             return
         rounded = [[[round(v, 4) for v in xy] for xy in m] for scale in scales for m in scale.tolist()]
         for k, text in enumerate(part):

@@ -28,11 +28,16 @@ class Memory:
     value: list[Tensor]
     mask: Tensor | None = None
 
+    def __len__(self) -> int:
+        return len(self.key[0])
+
     def select(self, index: Tensor | slice) -> Memory:
         """As seen from windows: ``index`` (B, N) gives each window its own sequences, a slice shares some among all."""
 
         def pick(x: Tensor) -> Tensor:
-            return x[index][None] if isinstance(index, slice) else x[index]
+            if isinstance(index, slice):
+                return x[index][None]
+            return x.index_select(0, index.flatten()).unflatten(0, index.shape)  # its gradient is faster than x[index]'s
 
         return Memory([pick(k) for k in self.key], [pick(v) for v in self.value],
                       None if self.mask is None else pick(self.mask))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -14,68 +14,9 @@ from torch.nn import functional as F
 from flexhook.errors import ConfigError
 from flexhook.model.decoder import Memory
 from flexhook.model.hook import FrameMaps
+from flexhook.model.referring import Prediction, ReferringModel, WindowBatch
 
 STRIDES = (4, 8, 16, 32)
-
-
-@dataclass
-class WindowBatch:
-    """B windows, the F frames they look at and the U sentences they hear, each frame and sentence once.
-
-    Attributes:
-        frame: (B, T) int64 into the frames.
-        boxes: (B, T, 4) float, (x1, y1, x2, y2) as fractions of the frame, not clipped.
-        expression: (B, N) int64 into the sentences; None when every window hears all U (then N = U).
-        images: (F, 3, H, W) uint8 RGB; None when ``maps`` are given.
-        maps: Cached feature maps, per scale (F, C_s, h, w).
-        ids: (U, L) int64 token ids; None when ``tokens`` are given.
-        mask: (U, L) bool, False at padding.
-        tokens: Cached text tokens (U, L, D).
-        labels: (B, N) int64: 1 referred to, 0 not, -1 not to be judged.
-    """
-
-    frame: Tensor
-    boxes: Tensor
-    mask: Tensor
-    expression: Tensor | None = None
-    images: Tensor | None = None
-    maps: list[Tensor] | None = None
-    ids: Tensor | None = None
-    tokens: Tensor | None = None
-    labels: Tensor | None = None
-
-    def to(self, device, non_blocking: bool = False) -> WindowBatch:
-        """A copy on another device."""
-
-        def move(value):
-            if isinstance(value, Tensor):
-                return value.to(device, non_blocking=non_blocking)
-            return [move(v) for v in value] if isinstance(value, list) else value
-
-        return replace(self, **{f.name: move(getattr(self, f.name)) for f in fields(self)})
-
-    def pin_memory(self) -> WindowBatch:
-        """A copy in pinned memory, for asynchronous transfers."""
-
-        def pin(value):
-            if isinstance(value, Tensor):
-                return value.pin_memory()
-            return [pin(v) for v in value] if isinstance(value, list) else value
-
-        return replace(self, **{f.name: pin(getattr(self, f.name)) for f in fields(self)})
-
-
-@dataclass
-class Prediction:
-    """What the model says of a batch.
-
-    Attributes:
-        logits: (B, S, N, 2), (no, yes), one per scale.
-        points: Per scale (B, N, M, 2) reference points in [-1, 1]; None without conditioning.
-    """
-
-    logits: Tensor
-    points: list[Tensor] | None = None
 
 
 @dataclass
@@ -91,7 +32,7 @@ class SentenceState:
     points: list[Tensor] | None
 
 
-class FlexHook(nn.Module):
+class FlexHook(ReferringModel):
     """The model of the paper, with each part given from outside.
 
     Args:
@@ -108,8 +49,6 @@ class FlexHook(nn.Module):
         ConfigError: The visual encoder's scales do not halve one after the other, or the grid does not.
     """
 
-    visual: Any
-    text: Any
     hook: Any
     temporal: Any
     decoder: Any
@@ -124,8 +63,7 @@ class FlexHook(nn.Module):
         num_frames: int = 4,
         grid: tuple[int, int] = (16, 48),
     ) -> None:
-        super().__init__()
-        self.visual, self.text = visual, text
+        super().__init__(visual, text, num_frames)
         strides = list(self.visual.strides)
         if any(s not in STRIDES for s in strides) or any(b != 2 * a for a, b in pairwise(strides)):
             raise ConfigError(f"the visual encoder's maps have strides {strides}",
@@ -134,23 +72,11 @@ class FlexHook(nn.Module):
             raise ConfigError(f"grid {grid[0]}x{grid[1]} cannot be halved down to stride {strides[-1]}",
                               expected=f"multiples of {strides[-1] // 4}")
         grids = [(grid[0] * 4 // s, grid[1] * 4 // s) for s in strides]
-        self.num_frames, self.num_scales = num_frames, len(strides)
+        self.num_scales = len(strides)
         self.hook = hook(channels=self.visual.channels, width=self.text.width, grids=grids)
         self.temporal = temporal(channels=self.visual.channels, width=self.text.width, grids=grids, num_frames=num_frames)
         self.decoder = decoder(width=self.text.width, num_scales=len(strides), num_frames=num_frames)
         self.text_position = nn.Parameter(torch.zeros(self.text.length, self.text.width))
-
-    def encode_frames(self, images: Tensor) -> list[Tensor]:
-        """Feature maps of unique frames: (F, 3, H, W) uint8 RGB -> per scale (F, C_s, h, w)."""
-        x = images.to(self.text_position.dtype) / 255
-        mean, std = (x.new_tensor(v)[:, None, None] for v in (self.visual.mean, self.visual.std))
-        return self.visual((x - mean) / std)
-
-    def encode_expressions(self, ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """Text tokens of unique sentences, padding cut off after the longest: (U, L), (U, L) -> (U, L', D), (U, L')."""
-        length = int(mask.sum(1).max())
-        ids, mask = ids[:, :length], mask[:, :length]
-        return self.text(ids, mask), mask
 
     def trajectory_tokens(self, maps: FrameMaps, frame: Tensor, boxes: Tensor) -> list[Tensor]:
         """Trajectory tokens of windows; no sentence is involved.
@@ -234,7 +160,7 @@ class FlexHook(nn.Module):
         points = [p.unflatten(0, boxes.shape[:2]) for p in self.hook.target.coordinates(boxes.flatten(0, 1))]
         trajectory = self.decoder.trajectory_memory(self.temporal(observed, points))
         reference = self.decoder.reference_memory(self.hook.conditioning.tokens(looked)) if looked else None
-        count, step = len(sentences.memory.key[0]), max(max_pairs // len(boxes), 1)
+        count, step = len(sentences.memory), max(max_pairs // len(boxes), 1)
         parts = []
         for start in range(0, count, step):
             part = slice(start, start + step)
@@ -244,17 +170,7 @@ class FlexHook(nn.Module):
 
     def forward(self, batch: WindowBatch) -> Prediction:
         """Score every window of a batch against its sentences."""
-        if batch.maps is None:
-            assert batch.images is not None
-            maps = FrameMaps.from_maps(self.encode_frames(batch.images))
-        else:
-            maps = FrameMaps.from_maps(batch.maps)
-        if batch.tokens is None:
-            assert batch.ids is not None
-            tokens, mask = self.encode_expressions(batch.ids, batch.mask)
-        else:
-            length = int(batch.mask.sum(1).max())
-            tokens, mask = batch.tokens[:, :length], batch.mask[:, :length]
+        maps, tokens, mask = self.encode_batch(batch)
         expression = batch.expression
         if expression is None:  # every window hears all sentences
             expression = torch.arange(len(tokens), device=tokens.device).expand(len(batch.frame), -1)

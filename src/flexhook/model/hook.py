@@ -19,16 +19,18 @@ class FrameMaps:
     Attributes:
         rows: Per scale (F * h * w, C).
         shapes: Per scale (h, w).
+        images: The frames themselves, (F, 3, H, W) uint8 RGB, for a model that crops them; None where nobody asked.
     """
 
     rows: list[Tensor]
     shapes: list[tuple[int, int]]
+    images: Tensor | None = None
 
     @classmethod
-    def from_maps(cls, maps: Sequence[Tensor]) -> FrameMaps:
+    def from_maps(cls, maps: Sequence[Tensor], images: Tensor | None = None) -> FrameMaps:
         """From channels-first maps (F, C, h, w), finest scale first."""
         rows = [m.permute(0, 2, 3, 1).reshape(-1, m.shape[1]) for m in maps]
-        return cls(rows, [(m.shape[2], m.shape[3]) for m in maps])
+        return cls(rows, [(m.shape[2], m.shape[3]) for m in maps], images)
 
 
 def sample_rows(rows: Tensor, shape: tuple[int, int], frame: Tensor, points: Tensor, align_corners: bool) -> Tensor:

@@ -62,6 +62,25 @@ class FocalLoss(WeightedCrossEntropy):
         return (1 - log_p.gather(-1, labels[..., None])[..., 0].exp()) ** self.gamma
 
 
+class CosineFocalLoss(FocalLoss):
+    """The focal loss on a cosine, whose range of [-1, 1] leaves no answer certain by itself.
+
+    Args:
+        positive_weight: w+ in (0, 1). A larger value accepts more.
+        gamma: Power of the focusing factor. A larger value attends more to wrong pairs.
+        scale: The logits, whose difference is the cosine, are multiplied by it. A larger value pushes less far: a cosine
+            of 3 / scale is then already taken for certain.
+    """
+
+    def __init__(self, positive_weight: float = 0.7, gamma: float = 2.0, scale: float = 10.0) -> None:
+        super().__init__(positive_weight, gamma)
+        self.scale = scale
+
+    def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """The mean loss, arguments as for the others."""
+        return super().forward(self.scale * logits, labels)
+
+
 def spread(points: Tensor, margin: float = 0.1) -> Tensor:
     """R of groups of points: mutual repulsion plus half the border penalty (DESIGN, section 4).
 

@@ -15,8 +15,8 @@ from torch import Tensor
 from flexhook.convert.architecture import Architecture, read_json
 from flexhook.encoders.weight_files import read_weights
 from flexhook.errors import InputError
-from flexhook.model.flexhook import WindowBatch
 from flexhook.model.losses import EntropyWeightedCrossEntropy, FocalLoss, WeightedCrossEntropy
+from flexhook.model.referring import WindowBatch
 
 LOSSES = {"entropy": EntropyWeightedCrossEntropy, "focal": FocalLoss, "ce": WeightedCrossEntropy}
 INPUTS = {

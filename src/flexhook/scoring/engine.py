@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -77,6 +77,7 @@ class ScoringEngine:
         max_pairs: (window, expression) pairs decoded at a time. A larger number needs more memory.
         memory_budget: Bytes that kept contributions may take, beyond those of the windows being judged.
         num_workers: Threads that decode frames ahead of the model.
+        calibration: Sentences' (U, D) features to what is added to their scores (U,); None adds nothing.
     """
 
     def __init__(
@@ -90,18 +91,29 @@ class ScoringEngine:
         max_pairs: int = 4096,
         memory_budget: float = 2e9,
         num_workers: int = 2,
+        calibration: Callable[[Tensor], Tensor] | None = None,
     ) -> None:
         if precision not in PRECISIONS:
             raise ConfigError(f"scoring.precision is '{precision}'", expected=" or ".join(PRECISIONS))
         self.model, self.tokenize, self.image_size = model.eval().to(device), tokenize, (int(image_size[0]), int(image_size[1]))
         self.device, self.dtype = torch.device(device), PRECISIONS[precision]
         self.frame_batch, self.max_pairs, self.memory_budget = frame_batch, max_pairs, memory_budget
-        self.num_workers = num_workers
+        self.num_workers, self.calibration = num_workers, calibration
 
     def _autocast(self):
         if self.dtype is None:
             return contextlib.nullcontext()
         return torch.autocast(self.device.type, dtype=self.dtype)
+
+    @torch.inference_mode()
+    def sentence_features(self, sentences: Sequence[str]) -> Tensor:
+        """One (D,) feature per sentence, the mean of its words: (U, D). Calibrations compare sentences by them."""
+        ids, mask = (x.to(self.device) for x in self.tokenize(list(sentences)))
+        parts = []
+        for start in range(0, len(ids), 256):
+            tokens, kept = self.model.encode_expressions(ids[start : start + 256], mask[start : start + 256])
+            parts.append((tokens * kept[..., None]).sum(1) / kept.sum(1, keepdim=True))
+        return torch.cat(parts)
 
     @torch.inference_mode()
     def score(
@@ -146,6 +158,7 @@ class _Run:
         with self.timed("text"), engine._autocast():
             ids, mask = engine.tokenize(texts)
             self.sentences = self.model.prepare_sentences(ids.to(engine.device), mask.to(engine.device))
+            self.shift = engine.calibration(engine.sentence_features(texts)) if engine.calibration else None
         report.sentences = len(texts)
         self.boxes = torch.from_numpy(video.normalised(tracks.box)).float().to(engine.device)
         self.kept: dict[int, _Kept] = {}
@@ -199,7 +212,7 @@ class _Run:
     def _encode(self, frames: list[int], images: Tensor) -> None:
         with self.engine._autocast():
             with self.timed("encode"):
-                maps = FrameMaps.from_maps(self.model.encode_frames(images))
+                maps = FrameMaps.from_maps(self.model.encode_frames(images), images)
             with self.timed("sample"):
                 for k, frame in enumerate(frames):
                     rows = self.plan.needed_rows[frame]
@@ -232,6 +245,8 @@ class _Run:
                 ]
                 boxes = self.boxes[torch.from_numpy(windows).to(self.boxes.device)]
                 logits = self.model.judge(boxes, observed, looked, self.sentences, self.engine.max_pairs)
+            if self.shift is not None:
+                logits = logits + torch.stack([torch.zeros_like(self.shift), self.shift], -1)
             if self.column is not None:
                 logits = logits[:, self.column]
             if out is None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from flexhook.model.flexhook import WindowBatch
+from flexhook.model.referring import WindowBatch
 from flexhook.scoring.plan import ScoringPlan
 from flexhook.structures import Expression, TrackSet, Video
 from flexhook.structures.images import check_shape, resize

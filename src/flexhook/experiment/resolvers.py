@@ -1,0 +1,66 @@
+"""OmegaConf resolvers of the configurations: a run's name in its sweep, the number of GPUs.
+
+Imported by the Hydra applications, and so by every process that composes a configuration; nothing heavy is imported.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+from omegaconf import OmegaConf
+
+#: Overrides that say where and how often a run is made, not what it is.
+NOT_NAMING = ("seed", "experiment", "trainer", "launcher", "logger", "cache_dir", "pictures", "hparams_search")
+_LONGEST = 120
+
+
+def run_name(overrides: Sequence[str], sweep_folder: str) -> str:
+    """A run's folder in its sweep, one for all seeds: its ablation, then its other overrides.
+
+    Args:
+        overrides: The job's overrides (``ablation=components/ikun``).
+        sweep_folder: The sweep's folder; in ``outputs/components`` the run ``components/ikun`` is ``ikun``, elsewhere
+            ``components-ikun``.
+
+    Returns:
+        A name without path separators.
+    """
+    names, others = [], []
+    for override in overrides:
+        key, _, value = override.lstrip("+~").partition("=")
+        if key == "ablation":
+            group, _, option = value.rpartition("/")
+            names.append(option if group and Path(sweep_folder).name.startswith(group) else value)
+        elif key not in NOT_NAMING:
+            others.append(f"{key}={value}")
+    name = re.sub(r"[\s/\\]+", "-", ",".join([*names, *sorted(others)])) or "run"
+    if len(name.encode()) > _LONGEST:
+        name = name.encode()[:_LONGEST].decode(errors="ignore") + "-" + hashlib.sha256(name.encode()).hexdigest()[:8]
+    return name
+
+
+def visible_gpus() -> list[str]:
+    """Names of the GPUs this process may use, as CUDA_VISIBLE_DEVICES takes them; found without starting CUDA."""
+    chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if chosen is not None:
+        return [gpu.strip() for gpu in chosen.split(",") if gpu.strip() not in ("", "-1")]
+    try:
+        found = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=60)
+    except (OSError, subprocess.TimeoutExpired):
+        return []
+    count = sum(line.startswith("GPU ") for line in found.stdout.splitlines()) if found.returncode == 0 else 0
+    return [str(k) for k in range(count)]
+
+
+def register() -> None:
+    """Make ``${run_name:...}`` and ``${gpus:}`` known."""
+    OmegaConf.register_new_resolver("run_name", run_name, replace=True)
+    OmegaConf.register_new_resolver("gpus", lambda: max(len(visible_gpus()), 1), replace=True)
+
+
+register()

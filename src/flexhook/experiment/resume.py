@@ -1,0 +1,95 @@
+"""A run of a sweep found again in its folder: done, half done, or another one's."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+
+import torch
+from omegaconf import DictConfig, OmegaConf
+
+from flexhook.errors import ConfigError
+from flexhook.experiment.run_folder import read_config
+
+log = logging.getLogger(__name__)
+
+#: What a later attempt at the same run may do otherwise.
+FREE = ("ckpt_path", "cache_dir", "own_gpu", "pictures", "logger", "launcher")
+
+
+def done(folder: Path) -> bool:
+    """Whether a run folder holds a finished run: metrics.json is written last, and whole or not at all."""
+    return (folder / "metrics.json").is_file()
+
+
+def go_on(folder: Path, cfg: DictConfig) -> bool:
+    """Prepare a run to go on where an earlier attempt at it stopped.
+
+    Args:
+        folder: The run folder, which may not exist yet.
+        cfg: The run's configuration; ``ckpt_path`` is set where there is a checkpoint to go on from.
+
+    Returns:
+        Whether the run is done already.
+
+    Raises:
+        ConfigError: The folder holds a run of another configuration.
+    """
+    if not (folder / "config.yaml").is_file():
+        return False
+    differing = differences(read_config(folder), cfg)
+    if differing:
+        raise ConfigError("the folder holds a run of another configuration: " + "; ".join(differing[:5]), file=folder,
+                          expected="the same configuration, to skip it or to go on with it",
+                          hint="Give hydra.sweep.dir another folder, or remove this one")
+    if done(folder):
+        return True
+    if cfg.ckpt_path is None:
+        found = newest_checkpoint(folder / "checkpoints")
+        if found is not None:
+            log.info(f"going on from {found}")
+            cfg.ckpt_path = str(found)
+    return False
+
+
+def differences(one: DictConfig, two: DictConfig) -> list[str]:
+    """Where two runs' configurations differ, ``key: value, value``; what does not change a result is left out."""
+    flat = [flat_config(c) for c in (one, two)]
+    keys = [k for k in flat[0].keys() | flat[1].keys() if flat[0].get(k) != flat[1].get(k)]
+    return [f"{k}: {flat[0].get(k)}, now {flat[1].get(k)}" for k in sorted(keys) if k.split(".")[0] not in FREE]
+
+
+def flat_config(cfg: DictConfig) -> dict[str, object]:
+    """A configuration with dotted keys and without its own folder: ``{"optim.epochs": 20, ...}``."""
+    folder = str(cfg.run_dir)
+    out: dict[str, object] = {}
+
+    def visit(prefix: str, value: object) -> None:
+        if isinstance(value, dict) and value:
+            for key, part in value.items():
+                visit(f"{prefix}.{key}" if prefix else str(key), part)
+        elif prefix != "run_dir":
+            out[prefix] = value.replace(folder, "") if isinstance(value, str) else value
+
+    visit("", OmegaConf.to_container(cfg, resolve=True))
+    return out
+
+
+def newest_checkpoint(folder: Path) -> Path | None:
+    """The checkpoint of the latest step that loads; one that was cut off while it was written is passed over."""
+    best: tuple[int, bool, Path] | None = None
+    for path in sorted(folder.glob("*.ckpt")):
+        try:
+            step = torch.load(path, map_location="cpu", weights_only=True, mmap=True)["global_step"]
+        except Exception:  # whatever a cut-off file makes torch say
+            log.warning(f"{path} does not load and is passed over")
+            continue
+        candidate = (step, path.name == "last.ckpt", path)
+        best = candidate if best is None else max(best, candidate)
+    return None if best is None else best[2]
+
+
+def best_f1(folder: Path) -> float | None:
+    """The best validation F1 of a finished run, which searches optimise."""
+    return json.loads((folder / "metrics.json").read_text()).get("val/F1")

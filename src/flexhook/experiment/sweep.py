@@ -1,0 +1,167 @@
+"""Sweeps over ablations and seeds: ``python -m flexhook.experiment.sweep components --seeds 3``.
+
+Prints the ``flexhook train -m`` line that it is equal to, runs it, lists what failed and reports what is done. Runs lie
+in ``outputs/<sweep>/<run>/seed<seed>``; the same command again skips those that are done and goes on with the others.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import shlex
+import subprocess
+import sys
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from flexhook.errors import ConfigError, FlexHookError
+from flexhook.experiment.resolvers import run_name
+from flexhook.experiment.resume import done
+from flexhook.experiment.study import Study, ablation_options, find_study
+from flexhook.structures.whole_files import whole_file
+
+log = logging.getLogger(__name__)
+
+FAILED = "failed.txt"
+
+
+def run_of_sweep(cfg: DictConfig) -> float | None:
+    """One run of a multirun: as :func:`flexhook.experiment.train.train`, resumed; why it failed is left in its folder.
+
+    Args:
+        cfg: The composed configuration.
+
+    Returns:
+        The best validation F1.
+    """
+    from flexhook.experiment.train import train
+
+    note = Path(cfg.run_dir) / FAILED
+    try:
+        result = train(cfg, resume=True)
+    except Exception as error:
+        text = str(error) if isinstance(error, FlexHookError) else traceback.format_exc()
+        with whole_file(note) as temporary:
+            temporary.write_text(text + "\n")
+        log.error(f"failed: {cfg.run_dir}: {text.strip().splitlines()[-1]}")
+        traceback.clear_frames(error.__traceback__)  # Hydra keeps the error until the end, and with it what frames hold
+        raise
+    note.unlink(missing_ok=True)
+    return result
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """Ablations times seeds.
+
+    Attributes:
+        folder: Where the runs lie.
+        runs: Options of the group ``ablation``.
+        seeds: Their seeds.
+        overrides: Further overrides of all runs.
+        config_dirs: Folders with configurations beside the project's.
+    """
+
+    folder: Path
+    runs: tuple[str, ...]
+    seeds: tuple[int, ...]
+    overrides: tuple[str, ...] = ()
+    config_dirs: tuple[Path, ...] = ()
+
+    @property
+    def arguments(self) -> list[str]:
+        """Arguments of the one ``flexhook`` command that makes all runs."""
+        return [
+            "train", "-m", *(f"--config-dir={folder}" for folder in self.config_dirs), *self.overrides,
+            f"ablation={','.join(self.runs)}", f"seed={','.join(map(str, self.seeds))}", f"hydra.sweep.dir={self.folder}",
+        ]  # fmt: skip
+
+    def run_folders(self) -> dict[str, dict[int, Path]]:
+        """``{run: {seed: folder}}``, as the command makes them."""
+        names = {run: run_name([*self.overrides, f"ablation={run}"], str(self.folder)) for run in self.runs}
+        return {run: {seed: self.folder / name / f"seed{seed}" for seed in self.seeds} for run, name in names.items()}
+
+    def run(self) -> int:
+        """Make the runs that are not done, in a process of their own; its exit status."""
+        print(f"flexhook {shlex.join(self.arguments)}", flush=True)
+        return subprocess.run([sys.executable, "-m", "flexhook.commands.main", *self.arguments]).returncode
+
+    def failures(self) -> list[str]:
+        """A line per run that is not done, with the last line of what it left."""
+        lines = []
+        for run, seeds in self.run_folders().items():
+            for seed, folder in seeds.items():
+                if not done(folder):
+                    note = folder / FAILED
+                    why = note.read_text().strip().splitlines()[-1] if note.is_file() else "not finished"
+                    lines.append(f"{run}, seed {seed}: {why} ({folder})")
+        return lines
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command's arguments."""
+    arguments = argparse.ArgumentParser("python -m flexhook.experiment.sweep", description=__doc__.splitlines()[0])
+    add = arguments.add_argument
+    add("names", metavar="NAMES", help="a study (conf/study), a group or an option of conf/ablation; several with commas")
+    add("overrides", nargs="*", metavar="KEY=VALUE", help="overrides of every run, as `flexhook train` takes them")
+    add("--seeds", type=int, metavar="N", help="seeds 0 to N-1 (a study's own number, else 3)")
+    add("--name", metavar="NAME", help="folder of the sweep under outputs/ (from NAMES and the experiment)")
+    add("--config-dir", type=Path, action="append", default=[], metavar="DIR", help="a folder with your configurations")
+    add("--study", action="store_true", help="leave the report in experiments/<name>/, with what was learnt")
+    add("--no-report", action="store_true", help="only make the runs")
+    return arguments
+
+
+def plan(given: argparse.Namespace) -> tuple[Sweep, Study]:
+    """The sweep and the study it serves.
+
+    Raises:
+        ConfigError: A name is no study, group or option, or an override is none.
+    """
+    wrong = [o for o in given.overrides if "=" not in o]
+    if wrong:
+        raise ConfigError(f"'{wrong[0]}' is no override", expected="KEY=VALUE")
+    names = given.names.split(",")
+    study = find_study(names[0], given.config_dir) if len(names) == 1 else None
+    if study is None:
+        runs = [run for name in names for run in ablation_options(name, given.config_dir)]
+        study = Study("-".join(n.replace("/", "-") for n in names), tuple(dict.fromkeys(runs)))
+    overrides = (*study.overrides, *given.overrides)
+    experiments = [o.partition("=")[2] for o in overrides if o.startswith("experiment=")]
+    name = given.name or "_".join([study.name, *experiments[-1:]])
+    seeds = study.seeds if given.seeds is None else given.seeds
+    if seeds < 1:
+        raise ConfigError(f"--seeds is {seeds}", expected="1 or more")
+    sweep = Sweep(Path("outputs") / name, study.runs, tuple(range(seeds)), overrides, tuple(given.config_dir))
+    return sweep, replace(study, seeds=seeds)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a sweep and report it: 0 when every run is done, 1 when some are not, 2 for a mistake in the arguments."""
+    given = parser().parse_args(argv)
+    try:
+        sweep, study = plan(given)
+        status = sweep.run()
+        failures = sweep.failures()
+        finished = [f for seeds in sweep.run_folders().values() for f in seeds.values() if done(f)]
+        if finished and not given.no_report:
+            from flexhook.reports.study_page import report_study
+
+            folder = Path("experiments") / sweep.folder.name if given.study else sweep.folder / "report"
+            report_study(study, sweep, folder)
+            print(f"the report lies in {folder}")
+    except FlexHookError as error:
+        print(f"sweep: {error}", file=sys.stderr)
+        return 2
+    print(f"{len(finished)} of {len(study.runs) * len(sweep.seeds)} runs are done in {sweep.folder}")
+    for line in failures:
+        print(f"  not done: {line}")
+    return 1 if failures or (status and not finished) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,105 @@
+"""Matching by the cosine of projected features: iKUN's, and what C-Hook's trajectory tokens are matched by without PCD."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from flexhook.errors import ConfigError
+
+
+@dataclass
+class SentenceVectors:
+    """One vector per sentence, in place of keys and values of its words.
+
+    Attributes:
+        pooled: (R, D) mean of the sentence's words, after ``select`` (B or 1, N, D).
+        projected: (R, D) what visual features are compared with, of length 1; likewise.
+        points: None: a sentence has no reference points.
+    """
+
+    pooled: Tensor
+    projected: Tensor
+    points: None = None
+
+    def __len__(self) -> int:
+        return len(self.pooled)
+
+    def select(self, index: Tensor | slice) -> SentenceVectors:
+        """As seen from windows: ``index`` (B, N) gives each window its own sentences, a slice shares some among all."""
+        one, two = self.pooled[index], self.projected[index]
+        return SentenceVectors(one[None], two[None]) if isinstance(index, slice) else SentenceVectors(one, two)
+
+
+class CosineMatcher(nn.Module):
+    """The cosine of projected visual and sentence features, as two logits whose difference it is.
+
+    Args:
+        width: D.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.visual = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, width))
+        self.sentence = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, width))
+
+    def sentences(self, tokens: Tensor, mask: Tensor) -> SentenceVectors:
+        """Sentences as the mean of their words: (R, L, D) tokens, (R, L) mask."""
+        share = mask.to(tokens.dtype) / mask.sum(1, keepdim=True)
+        pooled = torch.einsum("rl,rld->rd", share, tokens)
+        return SentenceVectors(pooled, F.normalize(self.sentence(pooled), dim=-1))
+
+    def forward(self, visual: Tensor, sentences: SentenceVectors) -> Tensor:
+        """Compare (B, N or 1, D) visual features with selected sentences: (B, N, 2) logits (no, yes) = (-cos / 2, cos / 2)."""
+        cosine = (F.normalize(self.visual(visual), dim=-1) * sentences.projected).sum(-1)
+        return torch.stack([-cosine, cosine], -1) / 2
+
+
+class CosineDecoder(nn.Module):
+    """In place of the pairwise correspondence decoder: the mean of the last scale's trajectory tokens against the sentence.
+
+    The step "+ C-Hook" from iKUN to FlexHook. It has no place for reference tokens, so it goes with M = 0.
+
+    Args:
+        width: D.
+        num_scales: Not needed: the last scale holds the finer ones' tokens.
+        num_frames: Not needed: the trajectory tokens hold all frames.
+    """
+
+    def __init__(self, width: int, num_scales: int, num_frames: int = 4) -> None:
+        super().__init__()
+        self.match = CosineMatcher(width)
+
+    def text_memory(self, tokens: Tensor, mask: Tensor, position: Tensor) -> SentenceVectors:
+        """Sentence vectors of (U, L, D) tokens with the (L, D) position vectors added."""
+        return self.match.sentences(tokens + position, mask)
+
+    def reference_memory(self, tokens: Sequence[Tensor]) -> None:
+        """Refuse reference tokens."""
+        raise ConfigError("the cosine decoder has no place for reference tokens",
+                          expected="model.hook.num_reference_points: 0 with this decoder")
+
+    def trajectory_memory(self, trajectory: Sequence[Tensor]) -> Tensor:
+        """(B, 1, D): the mean of the last scale's (B, h * w, D) trajectory tokens."""
+        return trajectory[-1].mean(1, keepdim=True)
+
+    def forward(
+        self, boxes: Tensor, trajectory: Tensor, text: SentenceVectors, reference: None, last_only: bool = False
+    ) -> Tensor:
+        """Logits of every (window, expression).
+
+        Args:
+            boxes: Not looked at; C-Hook's displacements hold the motion.
+            trajectory: (B, 1, D) from :meth:`trajectory_memory`.
+            text: The expressions' sentence vectors, selected for these windows.
+            reference: None.
+            last_only: Without effect, there is one scale.
+
+        Returns:
+            (B, 1, N, 2) logits (no, yes).
+        """
+        return self.match(trajectory, text)[:, None]
