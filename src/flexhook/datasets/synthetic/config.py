@@ -8,7 +8,7 @@ from flexhook.datasets.synthetic.tracker import TrackerErrors
 from flexhook.errors import ConfigError
 
 #: Raised with every change that makes other data of the same configuration.
-VERSION = 2
+VERSION = 4
 
 
 @dataclass(frozen=True)
@@ -43,12 +43,12 @@ class WorldConfig:
     val_videos: int = 2
     test_videos: int = 4
     frames: int = 100
-    frame_rate: float = 5.0
+    frame_rate: float = 4.0
     objects_per_frame: float = 6.3
     expressions: int = 84
     unseen_share: float = 0.30
     motion_share: float = 0.5
-    min_height: float = 30.0
+    min_height: float = 34.0
     min_unoccluded: float = 0.35
     min_inside: float = 0.4
     size: tuple[int, int] = (375, 1242)

@@ -16,7 +16,9 @@ from flexhook.datasets.synthetic.traffic import stretch_on_foot, way_of
 
 _MOST_IN_A_FRAME, _ATTEMPTS, _FEWEST_FRAMES = 10, 5000, 7
 #: Objects in view for more frames than this are rather not taken: many short tracks teach more than a few long ones.
-_LONG = 24
+_LONG = 20
+#: No object fills more than this share of the frame's width for more than so many frames.
+_WIDE, _WIDE_FRAMES = 0.30, 10
 #: Something counts as hidden while one nearer object covers this share of it.
 _HIDDEN = 0.6
 #: Acceleration of objects that stop and go, metres per second squared.
@@ -81,7 +83,6 @@ class Crowd:
     def _try_one(self) -> None:
         rng = self.rng
         kind = self._scarce(self.frames_of_kind, {name: k.share for name, k in KINDS.items()})
-        colour = self._scarce(self.frames_of_colour, dict.fromkeys(COLOURS, 1 / len(COLOURS)))
         k = KINDS[kind]
         size = float(rng.uniform(*k.length)), float(rng.uniform(*k.width)), float(rng.uniform(*k.height))
         emptiest = np.flatnonzero(self.in_view <= np.sort(self.in_view)[len(self.in_view) // 3])
@@ -100,11 +101,15 @@ class Crowd:
         frames = int(sight.in_view.sum())
         if frames < min(_FEWEST_FRAMES, len(self.time) // 2) or rng.random() > (_LONG / max(frames, _LONG)) ** 1.5:
             return
+        wide = sight.box[:, 2] - sight.box[:, 0] > _WIDE * self.camera.size[1]
+        if (wide & (sight.depth > 0)).sum() > _WIDE_FRAMES:
+            return
         hidden = self._hidden_with(sight)
         in_view = (np.stack([*(s.in_view for s in self.sights), sight.in_view]) & ~hidden).sum(0)
         gained = in_view.sum() - self.in_view.sum()
         if in_view.max() > _MOST_IN_A_FRAME or gained < 0.6 * frames or not self._take_room(poses, size):
             return
+        colour = self._scarce(self.frames_of_colour, dict.fromkeys(COLOURS, 1 / len(COLOURS)))
         steps = np.abs(np.diff(travelled, prepend=travelled[0]))
         stride = np.sin(rng.uniform(0, 2 * np.pi) + np.cumsum(steps) * (2.0 if kind == "cyclist" else 4.5))
         self.things.append(Thing(kind, colour, size, poses, stride))
@@ -127,9 +132,9 @@ class Crowd:
         return steady(time, now, speed)
 
     def _scarce(self, frames: dict[str, int], shares: dict[str, float]) -> str:
-        """A name drawn in proportion to what is still missing of its share."""
-        missing = np.array([max(shares[k] * self.wanted - count, 0.01 * self.wanted) for k, count in frames.items()])
-        return str(self.rng.choice(list(frames), p=missing / missing.sum()))
+        """A name drawn in proportion to the square of what is still missing of its share."""
+        missing = np.cumsum([max(shares[k] - n / self.wanted, 0.02) ** 2 for k, n in frames.items()])
+        return list(frames)[int(np.searchsorted(missing, self.rng.random() * missing[-1], side="right"))]
 
     def _sight(self, poses: np.ndarray, size: tuple[float, float, float]) -> _Sight:
         camera, (length, width, height) = self.camera, size

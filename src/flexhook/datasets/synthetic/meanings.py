@@ -32,7 +32,7 @@ TURNING = np.radians(9)
 #: Middle of the box, as a share of the frame's width, below which an object is on the left; the right mirrors it.
 LEFT = 0.40
 #: Metres to the camera.
-NEAR, FAR = 13.0, 24.0
+NEAR, FAR = 13.0, 22.0
 #: Angle to our heading within which an object has our direction; beyond 180 degrees less it, the counter direction.
 SAME = np.radians(45)
 
@@ -175,7 +175,7 @@ def every_meaning(colours: tuple[str, ...], most: int = 3) -> list[Meaning]:
         NOUNS, ("", *colours), ("", *SIDES), ("", *DISTANCES), ("", *DIRECTIONS), ("", *MOTIONS)
     ):
         meaning = Meaning(noun, colour, side, distance, direction, motion)
-        on_foot = noun in ("pedestrian", "person")
-        if len(meaning.values) - 1 <= most and not (on_foot and (direction or motion.startswith("turning"))):
+        person = noun in ("pedestrian", "cyclist", "person")
+        if len(meaning.values) - 1 <= most and not (person and (direction or motion.startswith("turning"))):
             out.append(meaning)
     return out

@@ -48,7 +48,7 @@ def meshes(parts: tuple[Part, ...]) -> tuple[Mesh, ...]:
 def _mesh(part: Part) -> Mesh:
     polygons: list[np.ndarray] = []
     colours, face = [], []
-    middle = part.corners.mean(0)
+    middle = part.middle
     for number, f in enumerate(part.faces):
         for corners, colour in ((f.corners, f.colour), *f.details):
             polygons.append(corners)

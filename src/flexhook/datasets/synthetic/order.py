@@ -61,11 +61,13 @@ def drawing_order(scene: Scene, frame: int) -> list[Solid]:
         if np.hypot(pose[0] - ego[0], pose[1] - ego[1]) < OBJECT_RANGE:
             length, width, _ = thing.size
             flat = np.array([[-1, 0, -1], [1, 0, -1], [1, 0, 1], [-1, 0, 1]]) * (width / 2, 0, length / 2)
-            parts = tuple(place(part.corners, pose) for part in parts_at(thing, frame))
-            solids.append(Solid(place(flat, pose)[:, [0, 2]], parts, thing=index))
-    corners = np.stack([s.footprint for s in solids]) - ego[:2]
+            corners = [flat, *(part.outline for part in parts_at(thing, frame))]
+            flat, *parts = np.split(place(np.concatenate(corners), pose), np.cumsum([len(c) for c in corners])[:-1])
+            solids.append(Solid(flat[:, [0, 2]], tuple(parts), thing=index))
+    footprints = np.stack([s.footprint for s in solids]) - ego[:2]
     sin, cos = np.sin(ego[2]), np.cos(ego[2])
-    right, forward = corners[..., 0] * cos - corners[..., 1] * sin, corners[..., 0] * sin + corners[..., 1] * cos
+    right = footprints[..., 0] * cos - footprints[..., 1] * sin
+    forward = footprints[..., 0] * sin + footprints[..., 1] * cos
     reach = 1.2 * forward.max(1) + 3.0
     in_cone = (forward.max(1) > NEAR) & (right.min(1) < reach) & (right.max(1) > -reach)
     return farthest_first([s for s, seen in zip(solids, in_cone, strict=True) if seen], ego[:2])

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
+from scipy.spatial import ConvexHull
 
 Colour = tuple[int, int, int]
 
@@ -38,10 +40,16 @@ class Part:
     faces: tuple[Face, ...]
     layer: int = 0
 
-    @property
-    def corners(self) -> np.ndarray:
-        """(n, 3) corners of all faces."""
-        return np.concatenate([face.corners for face in self.faces])
+    @cached_property
+    def middle(self) -> np.ndarray:
+        """(3,) mean of the faces' corners."""
+        return np.concatenate([face.corners for face in self.faces]).mean(0)
+
+    @cached_property
+    def outline(self) -> np.ndarray:
+        """(n, 3) corners of the convex hull of the faces and of what is on them: wheels reach below the body."""
+        corners = np.concatenate([c for face in self.faces for c in (face.corners, *(d for d, _ in face.details))])
+        return corners[ConvexHull(corners).vertices]
 
 
 def quad(face: np.ndarray, u1: float, v1: float, u2: float, v2: float) -> np.ndarray:

@@ -53,7 +53,7 @@ def cyclist(length: float, width: float, height: float, coat: Colour, stride: fl
     """A person on a bicycle, leaning forward; ``stride`` turns the pedals."""
     r = 0.20 * length
     axle = length / 2 - r
-    thin = np.array([0.05, 0.0, 0.0])
+    thin = np.array([0.02, 0.0, 0.0])
     parts = []
     for z in (-axle, axle):
         rim, hole = disc(0, r, z, r), disc(0, r, z, r * 0.66)
@@ -62,7 +62,7 @@ def cyclist(length: float, width: float, height: float, coat: Colour, stride: fl
                 (
                     Face(rim - thin, TYRE, ((hole - thin, _SPOKES),)),
                     Face(rim + thin, TYRE, ((hole + thin, _SPOKES),)),
-                    *box((-0.05, 0.05), (0.06, 2 * r - 0.04), (z - 0.3 * r, z + 0.3 * r), TYRE),
+                    *box((-0.03, 0.03), (0.06, 2 * r - 0.04), (z - 0.3 * r, z + 0.3 * r), TYRE),
                 )
             )
         )

@@ -29,14 +29,15 @@ def to_street(value: _Number) -> _Number:
 def in_block(x: np.ndarray, z: np.ndarray, margin: float = 0.0) -> np.ndarray:
     """Whether points (...) lie in a block of houses grown by ``margin`` metres."""
     clear = HALF_CLEAR - margin
-    return np.logical_and(np.abs(to_street(x)) > clear, np.abs(to_street(z)) > clear)
+    return (np.abs(to_street(x)) > clear) & (np.abs(to_street(z)) > clear)
 
 
 def sees_past_blocks(eye: np.ndarray, target: np.ndarray) -> np.ndarray:
     """Whether the straight line from each eye (n, 2) to each target (n, 2) misses all blocks (n,)."""
     steps = np.linspace(0.05, 0.98, 24)[:, None, None]
     points = eye + (target - eye) * steps
-    return ~in_block(points[..., 0], points[..., 1]).any(axis=0)
+    hidden = in_block(points[..., 0], points[..., 1])
+    return np.logical_not(np.any(hidden, axis=0))
 
 
 def blocks_near(x: float, z: float, radius: float) -> list[tuple[float, float, float, float]]:

@@ -30,10 +30,10 @@ class TrackerErrors:
     scale: float = 1.0
     miss: float = 0.07
     miss_length: float = 2.0
-    jitter: float = 0.03
-    jitter_memory: float = 0.5
-    fragment: float = 0.018
-    switch: float = 0.03
+    jitter: float = 0.02
+    jitter_memory: float = 0.6
+    fragment: float = 0.03
+    switch: float = 0.05
     invent: float = 0.06
     invent_length: float = 5.0
 

@@ -12,7 +12,7 @@ from flexhook.datasets.synthetic.streets import HALF_STREET, LANES, in_block, to
 #: and this share of the other places is drawn again, so that there is much turning.
 _TURNING, _RATHER_AT_CROSSINGS = 0.9, 0.75
 #: Distance from the camera at which objects are placed, metres.
-_DISTANCE = (5.5, 34.0)
+_DISTANCE = (5.5, 31.0)
 _HALF_VIEW = np.radians(37)
 
 

@@ -18,13 +18,33 @@ from flexhook.datasets.synthetic.parts import (
     quad,
 )
 
-GLASS, LAMP, TAIL, CHROME = (58, 72, 84), (255, 248, 205), (235, 20, 24), (150, 152, 155)
-_PLATE, _GRILLE, _ROUTE_SIGN = (232, 232, 225), (35, 35, 38), (250, 150, 30)
+WINDSCREEN, SIDE_GLASS, REAR_GLASS = (150, 178, 198), (66, 80, 92), (26, 28, 32)
+LAMP, TAIL, CHROME = (255, 250, 215), (240, 16, 20), (150, 152, 155)
+_PLATE, _GRILLE, _HOUSING, _ROUTE_SIGN = (232, 232, 225), (35, 35, 38), (24, 24, 26), (250, 150, 30)
+_STRIPE = (205, 205, 200)
 
 
 def wheels(x: float, places: tuple[float, ...], radius: float) -> list[tuple[np.ndarray, Colour]]:
     """Wheels with hubs on the side right = x."""
     return [d for z in places for d in ((disc(x, radius, z, radius), TYRE), (disc(x, radius, z, radius * 0.45), CHROME))]
+
+
+def lights(corners: np.ndarray, width: float, low: float, high: float, colour: Colour) -> list[tuple[np.ndarray, Colour]]:
+    """A light at each side of a four-cornered face in a dark housing, which sets it off from any paint.
+
+    Args:
+        corners: (4, 3) corners of the face.
+        width: Of a housing, as a share of the face's.
+        low: Lower edge of the housings, as a share of the face's height.
+        high: Upper edge.
+        colour: Of the lights.
+    """
+    inset = 0.16 * (high - low)
+    details: list[tuple[np.ndarray, Colour]] = []
+    for left in (0.0, 1.0 - width):
+        details.append((quad(corners, left, low, left + width, high), _HOUSING))
+        details.append((quad(corners, left + 0.02, low + inset, left + width - 0.02, high - inset), colour))
+    return details
 
 
 def car(length: float, width: float, height: float, paint: Colour) -> list[Part]:
@@ -34,22 +54,20 @@ def car(length: float, width: float, height: float, paint: Colour) -> list[Part]
     rear, top, front, left, right = box((-width / 2, width / 2), (low, waist), (-length / 2, length / 2), paint)
     rear = detailed(
         rear,
-        (quad(rear.corners, 0.03, 0.45, 0.27, 0.9), TAIL),
-        (quad(rear.corners, 0.73, 0.45, 0.97, 0.9), TAIL),
-        (quad(rear.corners, 0.36, 0.25, 0.64, 0.5), _PLATE),
+        *lights(rear.corners, 0.32, 0.42, 0.94, TAIL),
+        (quad(rear.corners, 0.37, 0.25, 0.63, 0.5), _PLATE),
         (quad(rear.corners, 0.0, 0.0, 1.0, 0.16), UNDERBODY),
     )
     front = detailed(
         front,
-        (quad(front.corners, 0.02, 0.5, 0.27, 0.92), LAMP),
-        (quad(front.corners, 0.73, 0.5, 0.98, 0.92), LAMP),
-        (quad(front.corners, 0.3, 0.35, 0.7, 0.75), _GRILLE),
+        *lights(front.corners, 0.30, 0.44, 0.96, LAMP),
+        (quad(front.corners, 0.30, 0.35, 0.70, 0.75), _GRILLE),
         (quad(front.corners, 0.0, 0.0, 1.0, 0.16), UNDERBODY),
     )
     places = (-0.3 * length, 0.31 * length)
     left, right = detailed(left, *wheels(-width / 2, places, r)), detailed(right, *wheels(width / 2, places, r))
     profile = np.array([[-0.42 * length, waist], [-0.27 * length, height], [0.08 * length, height], [0.25 * length, waist]])
-    cabin = prism(profile, 0.88 * width, [GLASS, paint, GLASS, paint], paint)
+    cabin = prism(profile, 0.88 * width, [REAR_GLASS, paint, WINDSCREEN], paint)
     cabin = cabin[:3] + [_side_glass(face, 0.84, 2) for face in cabin[3:]]
     cabin[0] = _framed(cabin[0], paint, 0.08)
     cabin[2] = _framed(cabin[2], paint, 0.08)
@@ -58,129 +76,97 @@ def car(length: float, width: float, height: float, paint: Colour) -> list[Part]
 
 def van(length: float, width: float, height: float, paint: Colour) -> list[Part]:
     """A panel van: one tall body with a sloping nose, no glass behind the doors."""
-    low, r = 0.11 * height, 0.15 * height
-    profile = np.array(
-        [
-            [-length / 2, low],
-            [-length / 2, height],
-            [0.22 * length, height],
-            [0.44 * length, 0.5 * height],
-            [length / 2, 0.44 * height],
-            [length / 2, low],
-        ]
-    )
-    faces = prism(profile, width, [paint] * 5, paint)
-    rear, roof, screen, bonnet, nose, left, right = faces
+    low, r, half = 0.11 * height, 0.15 * height, width / 2
+    screen_top, screen_foot = (0.22 * length, height), (0.44 * length, 0.50 * height)
+    profile = [(-length / 2, low), (-length / 2, height), screen_top, screen_foot]
+    profile += [(length / 2, 0.44 * height), (length / 2, low)]
+    rear, roof, screen, bonnet, nose, left, right = prism(np.array(profile), width, [paint] * 5, paint)
+    back, pane, front = rear.corners, _from_below(screen), _from_below(nose)
     rear = detailed(
         rear,
-        *[
-            (d, c)
-            for d, c in (
-                (_up(rear, 0.08, 0.62, 0.46, 0.9), GLASS),
-                (_up(rear, 0.54, 0.62, 0.92, 0.9), GLASS),
-                (_up(rear, 0.02, 0.16, 0.12, 0.5), TAIL),
-                (_up(rear, 0.88, 0.16, 0.98, 0.5), TAIL),
-                (_up(rear, 0.485, 0.06, 0.515, 0.95), UNDERBODY),
-                (_up(rear, 0.0, 0.0, 1.0, 0.06), UNDERBODY),
-            )
-        ],
+        (quad(back, 0.10, 0.64, 0.46, 0.90), REAR_GLASS),
+        (quad(back, 0.54, 0.64, 0.90, 0.90), REAR_GLASS),
+        *lights(back, 0.16, 0.16, 0.50, TAIL),
+        (quad(back, 0.485, 0.06, 0.515, 0.95), UNDERBODY),
+        (quad(back, 0.0, 0.0, 1.0, 0.06), UNDERBODY),
     )
-    screen = detailed(screen, (_up(screen, 0.07, 0.08, 0.93, 0.92), GLASS))
+    screen = detailed(screen, (quad(pane, 0.07, 0.08, 0.93, 0.92), WINDSCREEN))
     nose = detailed(
         nose,
-        (_up(nose, 0.02, 0.55, 0.26, 0.95), LAMP),
-        (_up(nose, 0.74, 0.55, 0.98, 0.95), LAMP),
-        (_up(nose, 0.3, 0.4, 0.7, 0.85), _GRILLE),
-        (_up(nose, 0.0, 0.0, 1.0, 0.2), UNDERBODY),
+        *lights(front, 0.30, 0.48, 0.98, LAMP),
+        (quad(front, 0.30, 0.40, 0.70, 0.85), _GRILLE),
+        (quad(front, 0.0, 0.0, 1.0, 0.2), UNDERBODY),
     )
-    half = width / 2
-    glass = np.array(
-        [
-            [0, 0.86 * height, 0.06 * length],
-            [0, 0.86 * height, 0.22 * length],
-            [0, 0.56 * height, 0.36 * length],
-            [0, 0.56 * height, 0.06 * length],
-        ]
-    )
-    places = (-0.3 * length, 0.31 * length)
-    sides = []
-    for face, x in ((left, -half), (right, half)):
-        pane = glass + np.array([x, 0.0, 0.0])
-        sides.append(detailed(face, (pane, GLASS), *wheels(x, places, r)))
+    door = np.array([(0.86 * height, 0.06), (0.86 * height, 0.22), (0.56 * height, 0.36), (0.56 * height, 0.06)])
+    door[:, 1] *= length
+    sides = [
+        detailed(face, (np.insert(door, 0, x, axis=1), SIDE_GLASS), *wheels(x, (-0.30 * length, 0.31 * length), r))
+        for face, x in ((left, -half), (right, half))
+    ]
     return [Part((rear, roof, screen, bonnet, nose, *sides))]
 
 
 def truck(length: float, width: float, height: float, paint: Colour) -> list[Part]:
-    """A box truck: a separate cab, a taller windowless box on a dark frame."""
-    r = 0.16 * height
+    """A box truck: a separate cab, a taller windowless box with ribs on a dark frame."""
+    r, half = 0.16 * height, 0.46 * width
     cab_length, floor = 0.26 * length, 0.30 * height
-    rear, top, front, left, right = box(
-        (-0.46 * width, 0.46 * width), (0.14 * height, 0.80 * height), (length / 2 - cab_length, length / 2), paint
-    )
+    cab_rear, load_front = length / 2 - cab_length, length / 2 - 1.15 * cab_length
+    rear, top, front, left, right = box((-half, half), (0.14 * height, 0.80 * height), (cab_rear, length / 2), paint)
     front = detailed(
         front,
-        (quad(front.corners, 0.06, 0.5, 0.94, 0.93), GLASS),
-        (quad(front.corners, 0.03, 0.14, 0.24, 0.32), LAMP),
-        (quad(front.corners, 0.76, 0.14, 0.97, 0.32), LAMP),
-        (quad(front.corners, 0.28, 0.16, 0.72, 0.42), _GRILLE),
+        (quad(front.corners, 0.06, 0.50, 0.94, 0.93), WINDSCREEN),
+        *lights(front.corners, 0.28, 0.13, 0.38, LAMP),
+        (quad(front.corners, 0.30, 0.16, 0.70, 0.42), _GRILLE),
         (quad(front.corners, 0.0, 0.0, 1.0, 0.09), UNDERBODY),
     )
-    z_wheel = length / 2 - 0.55 * cab_length
-    left = detailed(left, (quad(left.corners, 0.1, 0.5, 0.62, 0.92), GLASS), *wheels(-0.46 * width, (z_wheel,), r))
-    right = detailed(right, (quad(right.corners, 0.38, 0.5, 0.9, 0.92), GLASS), *wheels(0.46 * width, (z_wheel,), r))
-    cab = Part((rear, top, front, left, right))
-    load_end = length / 2 - cab_length - 0.04 * length
-    load = box((-width / 2, width / 2), (floor, height), (-length / 2, load_end), paint)
-    dark = darker(paint, 0.72)
+    axle = length / 2 - 0.55 * cab_length
+    left = detailed(left, (quad(left.corners, 0.1, 0.5, 0.62, 0.92), SIDE_GLASS), *wheels(-half, (axle,), r))
+    right = detailed(right, (quad(right.corners, 0.38, 0.5, 0.9, 0.92), SIDE_GLASS), *wheels(half, (axle,), r))
+    load = box((-width / 2, width / 2), (floor, height), (-length / 2, load_front), paint)
+    dark, back = darker(paint, 0.72), load[0].corners
     load[0] = detailed(
         load[0],
-        (quad(load[0].corners, 0.485, 0.0, 0.515, 1.0), UNDERBODY),
-        (quad(load[0].corners, 0.0, 0.94, 1.0, 1.0), dark),
-        (quad(load[0].corners, 0.0, 0.0, 1.0, 0.05), dark),
+        (quad(back, 0.485, 0.0, 0.515, 1.0), UNDERBODY),
+        (quad(back, 0.0, 0.94, 1.0, 1.0), dark),
+        (quad(back, 0.0, 0.0, 1.0, 0.05), dark),
     )
-    ribs = [(u, u + 0.02) for u in (0.18, 0.38, 0.58, 0.78)]
     for k in (3, 4):
-        load[k] = detailed(load[k], *[(quad(load[k].corners, a, 0.0, b, 1.0), dark) for a, b in ribs])
-    frame = box((-0.44 * width, 0.44 * width), (0.10 * height, floor), (-length / 2, load_end), UNDERBODY)
-    frame[0] = detailed(
-        frame[0], (quad(frame[0].corners, 0.0, 0.4, 0.2, 0.9), TAIL), (quad(frame[0].corners, 0.8, 0.4, 1.0, 0.9), TAIL)
-    )
-    frame[3] = detailed(frame[3], *wheels(-0.44 * width, (-0.28 * length,), r))
-    frame[4] = detailed(frame[4], *wheels(0.44 * width, (-0.28 * length,), r))
-    return [cab, Part(tuple(frame)), Part(tuple(load), 1)]
+        ribs = [(quad(load[k].corners, u, 0.0, u + 0.02, 1.0), dark) for u in (0.18, 0.38, 0.58, 0.78)]
+        load[k] = detailed(load[k], *ribs)
+    frame = box((-half, half), (0.10 * height, floor), (-length / 2, load_front), UNDERBODY)
+    frame[0] = detailed(frame[0], *lights(frame[0].corners, 0.26, 0.20, 1.0, TAIL))
+    frame[3] = detailed(frame[3], *wheels(-half, (-0.28 * length,), r))
+    frame[4] = detailed(frame[4], *wheels(half, (-0.28 * length,), r))
+    return [Part((rear, top, front, left, right)), Part(tuple(frame)), Part(tuple(load), 1)]
 
 
 def bus(length: float, width: float, height: float, paint: Colour) -> list[Part]:
-    """A bus: one long box with a band of windows all around."""
-    r = 0.15 * height
-    rear, top, front, left, right = box((-width / 2, width / 2), (0.11 * height, height), (-length / 2, length / 2), paint)
+    """A bus: one long box with a band of windows all around and a pale stripe below it."""
+    r, half = 0.15 * height, width / 2
+    rear, top, front, left, right = box((-half, half), (0.11 * height, height), (-length / 2, length / 2), paint)
     rear = detailed(
         rear,
-        (quad(rear.corners, 0.1, 0.52, 0.9, 0.88), GLASS),
-        (quad(rear.corners, 0.02, 0.12, 0.16, 0.42), TAIL),
-        (quad(rear.corners, 0.84, 0.12, 0.98, 0.42), TAIL),
-        (quad(rear.corners, 0.25, 0.12, 0.75, 0.34), UNDERBODY),
+        (quad(rear.corners, 0.10, 0.54, 0.90, 0.90), REAR_GLASS),
+        *lights(rear.corners, 0.20, 0.10, 0.44, TAIL),
+        (quad(rear.corners, 0.28, 0.12, 0.72, 0.34), UNDERBODY),
     )
     front = detailed(
         front,
-        (quad(front.corners, 0.04, 0.36, 0.96, 0.84), GLASS),
+        (quad(front.corners, 0.04, 0.36, 0.96, 0.84), WINDSCREEN),
         (quad(front.corners, 0.2, 0.87, 0.8, 0.98), _ROUTE_SIGN),
-        (quad(front.corners, 0.03, 0.1, 0.22, 0.26), LAMP),
-        (quad(front.corners, 0.78, 0.1, 0.97, 0.26), LAMP),
+        *lights(front.corners, 0.26, 0.08, 0.28, LAMP),
     )
-    places = (-0.28 * length, 0.30 * length)
-    panes = [(0.03 + 0.158 * k, 0.165 + 0.158 * k) for k in range(6)]
-    left = detailed(left, *[(quad(left.corners, a, 0.46, b, 0.85), GLASS) for a, b in panes], *wheels(-width / 2, places, r))
-    right = detailed(right, *[(quad(right.corners, a, 0.46, b, 0.85), GLASS) for a, b in panes], *wheels(width / 2, places, r))
-    return [Part((rear, top, front, left, right))]
+    sides = []
+    for face, x in ((left, -half), (right, half)):
+        panes = [(quad(face.corners, u, 0.48, u + 0.135, 0.85), SIDE_GLASS) for u in 0.03 + 0.158 * np.arange(6)]
+        stripe = (quad(face.corners, 0.0, 0.37, 1.0, 0.43), _STRIPE)
+        sides.append(detailed(face, stripe, *panes, *wheels(x, (-0.28 * length, 0.30 * length), r)))
+    return [Part((rear, top, front, *sides))]
 
 
-def _up(face: Face, u1: float, v1: float, u2: float, v2: float) -> np.ndarray:
-    """A rectangle on a face of :func:`prism`, v from the face's lower edge; rising and falling faces are told apart."""
-    c = face.corners
-    if c[0, 1] > c[2, 1]:
-        c = np.array([c[3], c[2], c[1], c[0]])
-    return quad(c, u1, v1, u2, v2)
+def _from_below(face: Face) -> np.ndarray:
+    """(4, 3) corners of a falling face of :func:`prism`, turned so that the first edge is the lower one."""
+    return face.corners[::-1]
 
 
 def _framed(face: Face, frame: Colour, border: float) -> Face:
@@ -192,7 +178,7 @@ def _side_glass(face: Face, share: float, panes: int) -> Face:
     """Panes in a side of the cabin: the side shrunk around its middle and divided upright."""
     middle = face.corners.mean(0)
     inner = middle + (face.corners - middle) * share
-    details = [(inner, GLASS)]
+    details = [(inner, SIDE_GLASS)]
     low, high = inner[:, 2].min(), inner[:, 2].max()
     bottom, top = inner[:, 1].min(), inner[:, 1].max()
     for k in range(1, panes):

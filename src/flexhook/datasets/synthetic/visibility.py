@@ -92,16 +92,19 @@ def outlines_of(solids: list[Solid], camera: Camera, ego: np.ndarray) -> list[li
     parts = [part for solid in solids for part in solid.parts]
     if not parts:
         return [[] for _ in solids]
-    ends = np.cumsum([len(part) for part in parts])
-    points = np.split(camera.to_camera(np.concatenate(parts), ego), ends[:-1])
+    points = camera.to_camera(np.concatenate(parts), ego)
+    pixels = camera.to_pixels(np.maximum(points, [-np.inf, -np.inf, NEAR]))
     hulls: list[np.ndarray | None] = []
-    for corners in points:
-        if corners[:, 2].max() <= NEAR:
+    start = 0
+    for part in parts:
+        rows = slice(start, start + len(part))
+        start += len(part)
+        nearest, farthest = points[rows, 2].min(), points[rows, 2].max()
+        if farthest <= NEAR:
             hulls.append(None)
             continue
-        if corners[:, 2].min() < NEAR:
-            corners = _cut(corners)
-        hulls.append(cv2.convexHull(camera.to_pixels(corners).astype(np.float32))[:, 0].astype(np.float64))
+        corners = pixels[rows] if nearest >= NEAR else camera.to_pixels(_cut(points[rows]))
+        hulls.append(cv2.convexHull(corners.astype(np.float32))[:, 0].astype(np.float64))
     each = iter(hulls)
     return [[hull for _ in solid.parts if (hull := next(each)) is not None] for solid in solids]
 
