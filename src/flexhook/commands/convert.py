@@ -64,7 +64,8 @@ def _to_published(arguments: argparse.Namespace, out: Path) -> Mapped:
     from omegaconf import OmegaConf
 
     from flexhook.convert.checkpoint import write_published
-    from flexhook.experiment.build import build_model, load_weights, read_checkpoint
+    from flexhook.experiment.build import build_model
+    from flexhook.experiment.checkpoints import load_weights, read_checkpoint
 
     checkpoint = read_checkpoint(arguments.checkpoint)
     ours = checkpoint["flexhook"]

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 from collections.abc import Callable
 from unittest import mock
 
 import hydra
+from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
+from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
@@ -21,28 +24,60 @@ def hydra_command(config_name: str, task: Callable[[DictConfig], object]) -> Cal
     """A ``run(argv)`` for a command module: composes ``conf/<config_name>.yaml`` with the overrides and calls ``task``.
 
     Mistakes in the configuration or input (also those found while an object is instantiated) become one
-    :class:`FlexHookError`; in a multirun the jobs after a failing one still run.
+    :class:`FlexHookError`; in a multirun the jobs after a failing one still run, and those that failed are listed at the
+    end.
     """
 
     def run(argv: list[str]) -> int:
-        app = hydra.main(version_base="1.3", config_path=str(config_folder()), config_name=config_name)(task)
+        failed: list[str] = []  # jobs of a multirun
+        mistakes: list[FlexHookError] = []  # of a single job
+
+        @functools.wraps(task)
+        def job(cfg: DictConfig) -> object:
+            try:
+                return task(cfg)
+            except Exception as error:
+                known, of = as_mistake(error), HydraConfig.get()
+                if of.mode == RunMode.MULTIRUN:
+                    first = (str(known) if known else repr(error)).splitlines()[0]
+                    failed.append(f"  {of.job.num} ({' '.join(of.overrides.task)}): {first}")
+                    raise known or error from None
+                if known is None:
+                    raise
+                mistakes.append(known)  # kept from Hydra, which adds lines of its own
+                return None
+
+        app = hydra.main(version_base="1.3", config_path=str(config_folder()), config_name=config_name)(job)
         with mock.patch.object(sys, "argv", [f"flexhook-{config_name}", *argv]), \
              mock.patch.dict(os.environ, {"HYDRA_FULL_ERROR": "1"}):
             try:
                 app()
             except SystemExit as stop:
                 return int(stop.code or 0)
-            except (HydraException, OmegaConfBaseException) as error:
-                raise input_error_behind(error) or ConfigError(
-                    str(error).strip(), hint="`--cfg job` prints the composed configuration, `--help` the groups"
-                ) from error
-            except ValueError as error:
-                if "Config group override" not in str(error):
+            except Exception as error:
+                known = as_mistake(error)
+                if failed:
+                    known = known and FlexHookError("jobs that failed:\n" + "\n".join(failed))
+                if known is None:
                     raise
-                raise ConfigError(str(error), expected="GROUP=NAME", hint="GROUP=none leaves an overlay out") from error
+                raise known from error
+        if mistakes:
+            raise mistakes[0]
         return 0
 
     return run
+
+
+def as_mistake(error: Exception) -> FlexHookError | None:
+    """The error as a message for whoever wrote the configuration or the input; None for an error of the program."""
+    known = input_error_behind(error)
+    if known is not None:
+        return known
+    if isinstance(error, HydraException | OmegaConfBaseException):
+        return ConfigError(str(error).strip(), hint="`--cfg job` prints the composed configuration, `--help` the groups")
+    if isinstance(error, ValueError) and "Config group override" in str(error):
+        return ConfigError(str(error), expected="GROUP=NAME", hint="GROUP=none leaves an overlay out")
+    return None
 
 
 def input_error_behind(error: BaseException) -> FlexHookError | None:

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch.utils.data import get_worker_info
 
+from flexhook.errors import FlexHookError
 from flexhook.experiment.features import FeatureCache
-from flexhook.model.flexhook import WindowBatch
+from flexhook.model.referring import WindowBatch
 from flexhook.sampling.items import Item, stream
 from flexhook.structures import Video
 from flexhook.structures.images import check_shape, resize
@@ -82,12 +84,19 @@ class Collator:
         sentences: Token ids of all sentences.
         swap: The identity swap, or None (validation).
         features: Cached feature maps and text tokens; None to load pictures and token ids.
+        with_images: Load the pictures also where their maps are cached.
     """
 
     def __init__(
-        self, frames: FrameLoader, sentences: Sentences, swap: Swap | None = None, features: FeatureCache | None = None
+        self,
+        frames: FrameLoader,
+        sentences: Sentences,
+        swap: Swap | None = None,
+        features: FeatureCache | None = None,
+        with_images: bool = False,
     ) -> None:
         self.frames, self.sentences, self.swap, self.features = frames, sentences, swap, features
+        self.with_images = with_images
 
     def __call__(self, items: Sequence[Item]) -> WindowBatch:
         """Collate; items without own expressions (validation) must come one at a time."""
@@ -101,13 +110,14 @@ class Collator:
                     column[[a, b]] = column[[b, a]]
         needed, index = np.unique(where.reshape(-1, 2), axis=0, return_inverse=True)
 
-        if items[0].expression is None:
+        own = [i.expression for i in items]
+        if own[0] is None or own[0].ndim == 1:
             if len(items) > 1:
-                raise ValueError("items that hear all expressions of their video come one at a time")
-            used, expression = self.sentences.of_video[items[0].video], None
+                raise ValueError("items whose windows hear the same expressions come one at a time")
+            named = self.sentences.of_video[items[0].video]
+            used, expression = named if own[0] is None else named[own[0]], None
         else:
-            own = [i.expression for i in items if i.expression is not None]
-            sentence = np.concatenate([self.sentences.of_video[i.video][e] for i, e in zip(items, own, strict=True)])  # (B, N)
+            sentence = np.concatenate([self.sentences.of_video[i.video][i.expression] for i in items])  # (B, N)
             used, place = np.unique(sentence, return_inverse=True)
             expression = torch.from_numpy(place.reshape(sentence.shape))
         chosen = torch.from_numpy(used)
@@ -124,7 +134,29 @@ class Collator:
             batch.ids = self.sentences.ids[chosen]
         if self.features is not None and self.features.has_maps:
             batch.maps = self.features.maps([(self.frames.videos[v].name, int(f)) for v, f in needed])
-        else:
+        if batch.maps is None or self.with_images:
             pictures = np.stack([self.frames.load(int(v), int(f)) for v, f in needed])
             batch.images = torch.from_numpy(pictures).permute(0, 3, 1, 2).contiguous()
         return batch
+
+
+class SafeCollator:
+    """A collator for loading processes, whose exceptions would reach the main one without their class: it hands errors back.
+
+    Args:
+        collator: Makes the batches.
+    """
+
+    def __init__(self, collator: Collator) -> None:
+        self.collator = collator
+
+    def __call__(self, items: Sequence[Item]) -> WindowBatch | FlexHookError | None:
+        """The batch; in a loading process the error in its place; None of no items (a process without a share)."""
+        if not items:
+            return None
+        try:
+            return self.collator(items)
+        except FlexHookError as error:
+            if get_worker_info() is None:
+                raise
+            return error

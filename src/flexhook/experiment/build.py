@@ -10,8 +10,8 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from flexhook.datasets.reader import Reader, load
-from flexhook.errors import ConfigError, InputError
-from flexhook.experiment.callbacks import restore_frozen
+from flexhook.errors import ConfigError
+from flexhook.experiment.checkpoints import load_weights, read_checkpoint
 from flexhook.experiment.datamodule import ReferringDataModule, require_videos
 from flexhook.experiment.module import ReferringModule
 
@@ -41,6 +41,7 @@ def build_module(cfg: DictConfig) -> ReferringModule:
         weight_decay=cfg.optim.weight_decay,
         milestones=tuple(cfg.optim.milestones),
         factor=cfg.optim.factor,
+        warmup_steps=cfg.optim.warmup_steps,
         freeze=tuple(cfg.freeze),
         freeze_mode=cfg.protocol.freeze_mode,
         seed=cfg.seed,
@@ -66,24 +67,6 @@ def build_datamodule(cfg: DictConfig, reader: Reader, tokenize) -> ReferringData
     )
 
 
-def read_checkpoint(path: str | Path) -> dict:
-    """A checkpoint's content: tensors and plain containers, nothing is executed.
-
-    Raises:
-        InputError: The file is missing or no checkpoint of ours.
-    """
-    hint = "Name a file under checkpoints/ of a run folder; the authors' .pth files go through `flexhook convert` first"
-    try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise InputError("the checkpoint does not exist", file=path, hint=hint) from None
-    except Exception as error:
-        raise InputError(f"the checkpoint does not load ({str(error).splitlines()[0]})", file=path, hint=hint) from None
-    if not isinstance(checkpoint, dict) or "flexhook" not in checkpoint or "state_dict" not in checkpoint:
-        raise InputError("the file is not a checkpoint of this project", file=path, hint=hint)
-    return checkpoint
-
-
 def load_model(path: str | Path) -> tuple[Any, DictConfig]:
     """A model as its checkpoint has it, in evaluation mode, and the configuration it was trained with."""
     checkpoint = read_checkpoint(path)
@@ -91,18 +74,3 @@ def load_model(path: str | Path) -> tuple[Any, DictConfig]:
     model = build_model(cfg)
     load_weights(model, checkpoint, str(path))
     return model.eval(), cfg
-
-
-def load_weights(model: torch.nn.Module, checkpoint: dict, path: str) -> None:
-    """Put a checkpoint's weights into a model built from the same configuration.
-
-    Raises:
-        InputError: Names or shapes do not fit.
-    """
-    restore_frozen(model, checkpoint, path)
-    state = {k.removeprefix("model."): v for k, v in checkpoint["state_dict"].items()}
-    try:
-        model.load_state_dict(state)
-    except RuntimeError as error:
-        raise InputError(f"the checkpoint does not fit the model it describes ({error})", file=path,
-                         hint="It was written by another version; train again or convert it") from None

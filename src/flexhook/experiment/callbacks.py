@@ -10,8 +10,8 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.utilities import rank_zero_only
 
 from flexhook import __version__
-from flexhook.errors import InputError
 from flexhook.experiment.features import weights_fingerprint
+from flexhook.experiment.module import ReferringModule
 
 
 class EpochLine(Callback):
@@ -44,6 +44,7 @@ class CheckpointContent(Callback):
     """Adds the composed configuration to checkpoints and leaves frozen encoders' weights out of them.
 
     A frozen encoder is the pretrained one that the configuration names; its fingerprint is kept and compared on loading.
+    One whose batch statistics go on moving (``freeze_mode=train``) is kept whole.
 
     Args:
         config: The run's configuration as plain containers.
@@ -55,39 +56,15 @@ class CheckpointContent(Callback):
 
     def on_save_checkpoint(self, trainer: L.Trainer, module: L.LightningModule, checkpoint: dict) -> None:
         """Drop what is frozen, note whose it was."""
-        for name in module.frozen:  # type: ignore[union-attr]
+        assert isinstance(module, ReferringModule)
+        constant = module.frozen if module.freeze_mode == "eval" else ()
+        for name in constant:
             if name not in self._fingerprints:
                 self._fingerprints[name] = weights_fingerprint(getattr(module.model, name))
         checkpoint["state_dict"] = {
-            k: v for k, v in checkpoint["state_dict"].items()
-            if not k.startswith(tuple(f"model.{name}." for name in module.frozen))  # type: ignore[union-attr]
+            k: v for k, v in checkpoint["state_dict"].items() if not k.startswith(tuple(f"model.{name}." for name in constant))
         }
         checkpoint["flexhook"] = {"version": __version__, "config": self.config, "frozen": dict(self._fingerprints)}
-
-    def on_load_checkpoint(self, trainer: L.Trainer, module: L.LightningModule, checkpoint: dict) -> None:
-        """Put the frozen encoders' weights back before Lightning loads strictly."""
-        restore_frozen(module.model, checkpoint, "the checkpoint")  # type: ignore[arg-type]
-
-
-def restore_frozen(model: torch.nn.Module, checkpoint: dict, path: str) -> None:
-    """Complete a checkpoint's state dict with the frozen encoders of a freshly built model.
-
-    Args:
-        model: The model, built from the checkpoint's configuration.
-        checkpoint: The loaded checkpoint; its ``state_dict`` is completed in place.
-        path: Its name, for the message.
-
-    Raises:
-        InputError: The pretrained encoder at hand is not the one the checkpoint was trained with.
-    """
-    for name, fingerprint in checkpoint.get("flexhook", {}).get("frozen", {}).items():
-        encoder = getattr(model, name)
-        if weights_fingerprint(encoder) != fingerprint:
-            raise InputError(f"the frozen {name} encoder at hand has other weights than the one trained with", file=path,
-                             expected=f"the same pretrained weights (fingerprint {fingerprint})",
-                             hint="Install the encoder's weights of that time or train again")
-        for key, value in encoder.state_dict().items():
-            checkpoint["state_dict"][f"model.{name}.{key}"] = value
 
 
 class SharedBuffers(Callback):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -11,12 +12,15 @@ import lightning as L
 import torch
 from torch.utils.data import DataLoader
 
-from flexhook.errors import InputError
-from flexhook.experiment.batches import Collator, FrameLoader, Sentences
+from flexhook.errors import FlexHookError, InputError
+from flexhook.experiment.batches import Collator, FrameLoader, SafeCollator, Sentences
 from flexhook.experiment.features import FeatureCache, weights_fingerprint
 from flexhook.experiment.sampler import EpochBatchSampler
+from flexhook.model.referring import WindowBatch
 from flexhook.sampling.items import ValidationItems
 from flexhook.structures import Video
+
+log = logging.getLogger(__name__)
 
 
 class ReferringDataModule(L.LightningDataModule):
@@ -60,11 +64,14 @@ class ReferringDataModule(L.LightningDataModule):
         self.val_items = val_items(videos=self.val_videos)
         self.swap, self.image_size, self.keep_images = swap, (int(image_size[0]), int(image_size[1])), keep_images
         self.batch_size, self.num_workers, self.seed, self.features = batch_size, num_workers, seed, features
+        self.with_images = False
         self.sentences = {
             "train": Sentences.of(self.train_videos, tokenize), "val": Sentences.of(self.val_videos, tokenize)
         }
 
-    def fill_features(self, model: Any, folder: str | Path, visual: bool, text: bool) -> None:
+    def fill_features(
+        self, model: Any, folder: str | Path, visual: bool, text: bool, share: tuple[int, int] = (0, 1)
+    ) -> None:
         """Compute (or open) what frozen encoders give for all frames and sentences of this module.
 
         Args:
@@ -72,16 +79,24 @@ class ReferringDataModule(L.LightningDataModule):
             folder: The cache's folder.
             visual: The visual encoder is frozen: cache its maps.
             text: The text encoder is frozen: cache its tokens.
+            share: (rank, number of processes). Each process begins with other videos and finds done what others did.
         """
-        self.features = FeatureCache(folder, visual, text)
+        self.features, self.with_images = FeatureCache(folder, visual, text), model.needs_images
         device = next(model.parameters()).device
         if visual:
-            key = f"{weights_fingerprint(model.visual)}{self.image_size}{model.visual.mean}{model.visual.std}"
-            for video in self.train_videos + self.val_videos:
+            encoder = model.visual
+            key = f"{weights_fingerprint(encoder)}{self.image_size}{encoder.mean}{encoder.std}{tuple(encoder.strides)}"
+            videos = list({video.name: video for video in self.train_videos + self.val_videos}.values())
+            first = len(videos) * share[0] // share[1]
+            for video in videos[first:] + videos[:first]:
                 with torch.no_grad():
-                    self.features.fill_maps(video, key, partial(FrameLoader([video], self.image_size).load, 0),
-                                            lambda images: model.encode_frames(images.to(device)),
-                                            batch=1 if device.type == "cpu" else 16)  # one fits a CPU's caches
+                    computed = self.features.fill_maps(
+                        video, key, partial(FrameLoader([video], self.image_size).load, 0),
+                        lambda images: model.encode_frames(images.to(device)),
+                        batch=1 if device.type == "cpu" else 16,  # one fits a CPU's caches
+                    )
+                if computed:
+                    log.info(f"cached the features of {video.name}: {video.num_frames} frames")
         if text:
             every = list(dict.fromkeys(self.sentences["train"].texts + self.sentences["val"].texts))
             ids, mask = (
@@ -97,10 +112,10 @@ class ReferringDataModule(L.LightningDataModule):
         """Batches of the current epoch."""
         rank, world_size = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
         sampler = EpochBatchSampler(len(self.train_items), self.batch_size, self.seed, rank, world_size)
-        if self.trainer:
-            sampler.set_epoch(self.trainer.current_epoch)
+        if self.trainer:  # not current_epoch: where a run resumes, that still counts the finished epoch as the current one
+            sampler.set_epoch(self.trainer.fit_loop.epoch_progress.current.processed)
         frames = FrameLoader(self.train_videos, self.image_size, self.keep_images)
-        return self._loader(self.train_items, Collator(frames, self.sentences["train"], self.swap, self.features),
+        return self._loader(self.train_items, self._collator("train", frames, self.swap),
                             batch_sampler=sampler)
 
     def val_dataloader(self) -> DataLoader | list:
@@ -109,15 +124,24 @@ class ReferringDataModule(L.LightningDataModule):
             return []
         rank, world_size = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
         frames = FrameLoader(self.val_videos, self.image_size, self.keep_images)
-        mine = [[k] for k in range(rank, len(self.val_items), world_size)]
-        return self._loader(self.val_items, Collator(frames, self.sentences["val"], None, self.features),
+        mine = [[k] for k in range(rank, len(self.val_items), world_size)] or [[]]  # every process has a batch
+        return self._loader(self.val_items, self._collator("val", frames),
                             batch_sampler=mine)
+
+    def on_before_batch_transfer(self, batch: WindowBatch | FlexHookError | None, dataloader_idx: int) -> Any:
+        """Raise what a worker found wrong."""
+        if isinstance(batch, FlexHookError):
+            raise batch
+        return batch
+
+    def _collator(self, split: str, frames: FrameLoader, swap: Callable | None = None) -> Collator:
+        return Collator(frames, self.sentences[split], swap, self.features, self.with_images)
 
     def _loader(self, items, collator: Collator, batch_sampler) -> DataLoader:
         return DataLoader(
             items,
             batch_sampler=batch_sampler,
-            collate_fn=collator,
+            collate_fn=SafeCollator(collator),
             num_workers=self.num_workers,
             persistent_workers=self.num_workers > 0,
             pin_memory=torch.cuda.is_available(),

@@ -53,9 +53,18 @@ class FeatureCache:
 
     def __init__(self, folder: str | Path, has_maps: bool, has_text: bool) -> None:
         self.folder, self.has_maps, self.has_text = Path(folder), has_maps, has_text
-        self._maps: dict[str, list[np.ndarray]] = {}
+        self._maps: dict[str, list[np.memmap]] = {}
         self._tokens: Tensor | None = None
         self._place: dict[str, int] = {}
+
+    def __getstate__(self) -> dict:
+        """For loading processes that are spawned: files are named, not copied."""
+        names = {video: [str(m.filename) for m in maps] for video, maps in self._maps.items()}
+        return self.__dict__ | {"_maps": names}
+
+    def __setstate__(self, state: dict) -> None:
+        self.__dict__.update(state)
+        self._maps = {video: [np.load(n, mmap_mode="r") for n in names] for video, names in state["_maps"].items()}
 
     def fill_maps(
         self,
@@ -115,7 +124,7 @@ class FeatureCache:
         Returns:
             Whether they had to be computed.
         """
-        target = self.folder / f"text-{_digest(key, *texts)}"
+        target = self.folder / f"text-{_digest(key, str(ids.tolist()), *texts)}"
         missing = not target.is_dir()
         if missing:
             with whole_folder(target) as work:

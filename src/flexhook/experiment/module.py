@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from flexhook.errors import ConfigError
-from flexhook.model.flexhook import Prediction, WindowBatch
+from flexhook.experiment.checkpoints import complete
+from flexhook.model.referring import Prediction, WindowBatch
 
 
 def parameter_groups(module: nn.Module, weight_decay: float) -> list[dict]:
@@ -40,6 +41,7 @@ class ReferringModule(L.LightningModule):
         weight_decay: For the parameters that are decayed.
         milestones: Epochs at which the learning rate is multiplied by ``factor``.
         factor: That factor.
+        warmup_steps: Steps over which the learning rate rises linearly to its full value; within the first epoch.
         freeze: Which encoders are frozen: ``visual``, ``text``.
         freeze_mode: ``eval`` puts frozen parts in evaluation mode; ``train`` only stops their gradients (as published).
         seed: Seed of dropout and stochastic depth, per epoch and process.
@@ -56,6 +58,7 @@ class ReferringModule(L.LightningModule):
         weight_decay: float = 1e-4,
         milestones: tuple[int, ...] = (12, 18),
         factor: float = 0.5,
+        warmup_steps: int = 0,
         freeze: tuple[str, ...] = (),
         freeze_mode: str = "eval",
         seed: int = 0,
@@ -69,6 +72,7 @@ class ReferringModule(L.LightningModule):
         self.model, self.loss, self.regulariser = model, loss, regulariser
         self.make_optimizer, self.weight_decay = optimizer, weight_decay
         self.milestones, self.factor, self.seed = list(milestones), factor, seed
+        self.warmup_steps = warmup_steps
         self.frozen, self.freeze_mode = tuple(freeze), freeze_mode
         for name in self.frozen:
             getattr(model, name).requires_grad_(False)
@@ -95,9 +99,19 @@ class ReferringModule(L.LightningModule):
             terms["loss"] = match + terms["regulariser"]
         return terms
 
+    def on_fit_start(self) -> None:
+        """Training mode, for what is not frozen: Lightning leaves and restores the modes as it finds them."""
+        self.train()
+
     def on_train_epoch_start(self) -> None:
         """Dropout's stream starts anew from seed, epoch and process, so that a resumed run repeats it."""
         torch.manual_seed(hash((self.seed, self.current_epoch, self.global_rank)) & 0x7FFFFFFF)
+
+    def on_train_batch_start(self, batch: WindowBatch, index: int) -> None:
+        """Warm the learning rate up."""
+        if self.global_step < self.warmup_steps:
+            for group in self.optimizers().param_groups:  # type: ignore[union-attr]
+                group["lr"] = group["initial_lr"] * (self.global_step + 1) / self.warmup_steps
 
     def training_step(self, batch: WindowBatch, index: int) -> Tensor:
         """One step; logs ``train/loss`` and its terms."""
@@ -107,12 +121,18 @@ class ReferringModule(L.LightningModule):
                       batch_size=len(batch.frame), prog_bar=False)
         return terms["loss"]
 
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Put frozen encoders' weights back, before Lightning loads them all."""
+        complete(self.model, checkpoint, str(self.trainer.ckpt_path))
+
     def on_validation_epoch_start(self) -> None:
         """Start counting."""
         self._counts = torch.zeros(5, dtype=torch.float64, device=self.device)
 
-    def validation_step(self, batch: WindowBatch, index: int) -> None:
-        """Count true and false positives and negatives of the last scale, over all pairs together."""
+    def validation_step(self, batch: WindowBatch | None, index: int) -> None:
+        """Count true and false positives and negatives of the last scale, over all pairs together; None has none."""
+        if batch is None:
+            return
         assert batch.labels is not None and self._counts is not None
         prediction = self(batch)
         yes = prediction.logits[:, -1, :, 1] > prediction.logits[:, -1, :, 0]

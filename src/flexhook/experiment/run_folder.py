@@ -106,6 +106,12 @@ def _cpu() -> str:
         return platform.processor() or platform.machine()
 
 
+def forget_results(folder: Path) -> None:
+    """Remove what an earlier run in the same folder ended with, so that it is not taken for this one's."""
+    for name in ("metrics.json", "expressions.csv", "sequences.npz"):
+        (folder / name).unlink(missing_ok=True)
+
+
 def write_metrics(folder: Path, metrics: Mapping[str, float]) -> None:
     """metrics.json, flat."""
     write_json(folder / "metrics.json", dict(metrics))

@@ -35,6 +35,11 @@ class EpochBatchSampler:
         self.num_items, self.batch_size, self.seed = num_items, batch_size, seed
         self.rank, self.world_size, self.epoch = rank, world_size, 0
 
+    @property
+    def sampler(self) -> EpochBatchSampler:
+        """Itself: Lightning calls ``set_epoch`` on a batch sampler's ``sampler`` when an epoch begins."""
+        return self
+
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch whose batches the next iteration yields."""
         self.epoch = epoch

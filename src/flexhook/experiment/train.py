@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import shutil
 import warnings
+from datetime import timedelta
 from pathlib import Path
 
 import lightning as L
@@ -17,43 +17,80 @@ from omegaconf import DictConfig, OmegaConf
 
 from flexhook.datasets.reader import Reader
 from flexhook.errors import ConfigError, InputError
-from flexhook.experiment.build import build_datamodule, build_module, build_reader, load_weights, read_checkpoint
+from flexhook.experiment.build import build_datamodule, build_module, build_reader
 from flexhook.experiment.callbacks import CheckpointContent, SharedBuffers
+from flexhook.experiment.checkpoints import WholeCheckpoints, load_weights, read_checkpoint, take_over
+from flexhook.experiment.costs import EpochTimes, RunCosts
 from flexhook.experiment.module import ReferringModule
+from flexhook.experiment.own_gpu import take_gpu
 from flexhook.experiment.ranks import StartedRanks, num_processes, run_ranks
 from flexhook.experiment.results import evaluate_split, leave_curves, leave_sheets
-from flexhook.experiment.run_folder import data_fingerprint, meta, point_latest, write_config, write_json, write_metrics
+from flexhook.experiment.precision import fast_precision
+from flexhook.experiment.resume import best_f1, go_on
+from flexhook.experiment.run_folder import (
+    data_fingerprint,
+    forget_results,
+    meta,
+    point_latest,
+    read_config,
+    write_config,
+    write_json,
+    write_metrics,
+)
+from flexhook.experiment.scheduled_ranks import ScheduledRanks
 from flexhook.experiment.scoring_job import build_engine, build_tracker, score_videos
 
 log = logging.getLogger(__name__)
 
+#: How long a process waits for others that score longer videos or evaluate; one that died is noticed by other means.
+WAIT = timedelta(hours=12)
 
-def train(cfg: DictConfig) -> float | None:
-    """Run a training job, in this process or in several that it starts.
+
+def train(cfg: DictConfig, resume: bool = False) -> float | None:
+    """Run a training job, in this process, in several that it starts, or as one of several that a scheduler started.
 
     Args:
         cfg: The composed configuration.
+        resume: Go on with the same run where its folder holds one: skip it if it is done, else take its last checkpoint.
 
     Returns:
         The best validation F1 (0 to 100), which searches optimise; None without validation videos.
+
+    Raises:
+        ConfigError: With ``resume``, the folder holds a run of another configuration.
     """
     folder = Path(cfg.run_dir)
+    if cfg.own_gpu:
+        take_gpu()
+    if resume and go_on(folder, cfg):
+        log.info(f"done already: {folder}")
+        return best_f1(folder)
     if cfg.select_by not in ("f1", "hota"):
         raise ConfigError(f"select_by is '{cfg.select_by}'", expected="f1 or hota")
-    if cfg.ckpt_path is not None:
-        read_checkpoint(cfg.ckpt_path)
-    config = write_config(folder, cfg)
-    build_reader(cfg)  # the data is made or missed before any rank starts
-    processes = num_processes(cfg.trainer)
+    earlier = None if cfg.ckpt_path is None else read_checkpoint(cfg.ckpt_path)
+
+    def prepare() -> None:
+        forget_results(folder)
+        write_config(folder, cfg)
+        if earlier is not None:
+            take_over(earlier, Path(cfg.ckpt_path), folder)
+        build_reader(cfg)  # the data is made or missed before any rank starts
+
+    ranks = ScheduledRanks() if ScheduledRanks.detect() else None
+    processes = ranks.world_size() if ranks else num_processes(cfg.trainer)
     log.info(f"training '{cfg.name}' (seed {cfg.seed}) into {folder}" + (f", {processes} processes" * (processes > 1)))
-    if processes > 1:
-        run_ranks(config, processes, folder / "logs")
+    if ranks:
+        ranks.prepare(folder, prepare)
     else:
-        train_rank(OmegaConf.load(config))  # type: ignore[arg-type]
-    point_latest(folder)
+        prepare()
+    if processes > 1 and not ranks:
+        run_ranks(folder / "config.yaml", processes, folder / "logs")
+    else:
+        train_rank(read_config(folder))
+    if not ranks or ranks.global_rank() == 0:
+        point_latest(folder)
     log.info(f"results: {folder}")
-    result = json.loads((folder / "metrics.json").read_text())
-    return result.get("val/F1")
+    return best_f1(folder)
 
 
 def train_rank(cfg: DictConfig) -> None:
@@ -72,15 +109,17 @@ def train_rank(cfg: DictConfig) -> None:
     data = build_datamodule(cfg, reader, module.model.text.tokenize)
     trainer = build_trainer(cfg)
     main = trainer.global_rank == 0
+    costs = RunCosts(folder)
     if main:
         names = reader.video_names()
-        write_json(folder / "meta.json", meta(cfg, data_fingerprint(reader, names)))
+        write_json(folder / "meta.json", meta(cfg, data_fingerprint(reader, names)) | {"costs": costs.costs})
         log.info(f"{len(data.train_items)} training items of {len(data.train_videos)} videos, "
                  f"{data.val_items.num_windows} validation windows of {len(data.val_videos)} videos")
     if cfg.cache_features:
         _cache_features(cfg, trainer, module, data)
     trainer.fit(module, data, ckpt_path=cfg.ckpt_path, weights_only=True)
     metrics = _validation_metrics(trainer)
+    costs.trained(trainer, module)
     best = choose_checkpoint(cfg, trainer, module, reader)
     load_weights(module.model, read_checkpoint(best), str(best))
     if main:
@@ -89,8 +128,9 @@ def train_rank(cfg: DictConfig) -> None:
             leave_curves(folder)
     if cfg.test and reader.video_names("test"):
         engine = build_engine(module.model, cfg, trainer.strategy.root_device)
-        score_videos(engine, reader, build_tracker(cfg), reader.video_names("test"), folder / "scores",
-                     (trainer.global_rank, trainer.world_size))
+        reports = score_videos(engine, reader, build_tracker(cfg), reader.video_names("test"), folder / "scores",
+                               (trainer.global_rank, trainer.world_size))
+        costs.scored(reports)
         trainer.strategy.barrier()
         if main:
             evaluation = evaluate_split(cfg, reader, "test", folder / "scores", folder)
@@ -99,6 +139,7 @@ def train_rank(cfg: DictConfig) -> None:
             if cfg.pictures:
                 leave_sheets(folder, reader, evaluation)
     if main:
+        costs.note(trainer.strategy.root_device)
         write_metrics(folder, metrics)
         for logger in trainer.loggers:
             logger.log_metrics({k: v for k, v in metrics.items() if not k.startswith("val/")}, trainer.global_step)
@@ -109,26 +150,27 @@ def train_rank(cfg: DictConfig) -> None:
 def build_trainer(cfg: DictConfig) -> L.Trainer:
     """The trainer with callbacks and loggers; as a rank of several, with the strategy for it."""
     callbacks = [instantiate(c) for c in cfg.callbacks.values() if c]
-    for callback in callbacks:
-        if isinstance(callback, ModelCheckpoint):
-            callback.dirpath = str(Path(cfg.run_dir) / "checkpoints")
-    callbacks += [SharedBuffers(), CheckpointContent(OmegaConf.to_container(cfg, resolve=True))]  # type: ignore[arg-type]
+    callbacks += [SharedBuffers(), EpochTimes(), CheckpointContent(OmegaConf.to_container(cfg, resolve=True))]  # type: ignore[arg-type]
     more: dict = {}
-    if StartedRanks.detect():
-        environment = StartedRanks()
+    environment = StartedRanks() if StartedRanks.detect() else ScheduledRanks() if ScheduledRanks.detect() else None
+    if environment:
         more = {
             "strategy": DDPStrategy(cluster_environment=environment, find_unused_parameters=False, broadcast_buffers=False,
-                                    gradient_as_bucket_view=True),
-            "devices": environment.world_size(),
+                                    gradient_as_bucket_view=True, timeout=WAIT),
+            "devices": environment.ranks_per_node,
+            "num_nodes": environment.num_nodes,
         }
         if cfg.trainer.accelerator == "auto":
             more["accelerator"] = "gpu" if torch.cuda.is_available() else "cpu"
     else:
         more["devices"] = 1
+    if cfg.trainer.precision == "auto":
+        more["precision"] = fast_precision(cfg.trainer.accelerator)
     return instantiate(
         cfg.trainer,
         callbacks=callbacks,
         logger=[instantiate(c) for c in cfg.logger.values() if c],
+        plugins=[WholeCheckpoints()],
         default_root_dir=cfg.run_dir,
         enable_progress_bar=False,
         enable_model_summary=False,
@@ -146,7 +188,8 @@ def _cache_features(cfg: DictConfig, trainer: L.Trainer, module: ReferringModule
     module.model.eval()
     device = trainer.strategy.root_device
     module.model.to(device)
-    data.fill_features(module.model, Path(cfg.cache_dir) / "features", visual, text)
+    data.fill_features(module.model, Path(cfg.cache_dir) / "features", visual, text,
+                       (trainer.global_rank, trainer.world_size))
 
 
 def _validation_metrics(trainer: L.Trainer) -> dict[str, float]:
