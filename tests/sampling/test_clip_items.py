@@ -19,10 +19,10 @@ def world(**changes):
 
 
 def make(videos, masking=None, jitter=None, frames=4, stride=1, drop=False, seed=0, max_tracks=8, noisy=False,
-         count=6, positives=2):
+         count=6, positives=2, **options):
     return ClipItems(
         videos, frames, stride, masking or NoMasking(), ExpressionSampler(count, positives, noisy), jitter or NoJitter(),
-        drop, seed, max_tracks=max_tracks,
+        drop, seed, max_tracks=max_tracks, **options,
     )  # fmt: skip
 
 
@@ -130,6 +130,51 @@ def test_dropped_observations_count_as_missing():
     ]  # fmt: skip
     (count,) = {int(items[0, k].label.sum()) for k in range(len(items))}
     assert count == 1
+
+
+def test_group_is_a_clip_and_drawn_others_of_its_video():
+    videos = [world(), world(name="0002", seed=1)]
+    items, single = make(videos, group=3), make(videos)
+    others = set()
+    for epoch in range(10):
+        item = items[epoch, 24 + 11]
+        assert item.video == 1
+        ends, start = [], 0
+        while start < len(item.frame):  # without masking a clip is known by its last frame
+            last = int(item.frame[start, -1])
+            clip = single[0, 24 + last]
+            stop = start + len(clip.frame)
+            assert np.array_equal(item.frame[start:stop], clip.frame)
+            assert np.abs(item.box[start:stop] - clip.box).max() == 0
+            ends.append(last)
+            start = stop
+        assert len(ends) == len(set(ends)) == 3
+        assert ends[0] == 11
+        others |= set(ends[1:])
+        for b, expressions in enumerate(item.expression):
+            (identity,) = [k for k in SPANS if (videos[1].truth.rows_of(item.frame[b, -1:], np.array([k])) >= 0).all()
+                           and np.abs(videos[1].truth.box[videos[1].truth.rows_of(item.frame[b, -1:], np.array([k]))[0]]
+                                      / [192, 64, 192, 64] - item.box[b, -1]).max() < 1e-15]
+            expected = [int(REFERENTS[e](item.frame[b, -1], identity)) for e in expressions]
+            assert item.label[b].tolist() == expected
+    assert len(others) > 8
+    assert make([make_video({1: range(4)}, ["all"], [lambda f, i: True])], group=9, count=1, positives=1)[0, 0] is not None
+
+
+def test_pool_limits_the_expressions_of_a_clip():
+    """Six expressions, a pool of four: every window keeps a positive, labels stay true, the share too."""
+    video, pools = world(), set()
+    items = make([video], pool=4, count=6, positives=2)
+    for epoch in range(20):
+        item = items[epoch, 11]
+        used = set(item.expression.flatten().tolist())
+        assert len(used) <= 4
+        pools.add(tuple(sorted(used)))
+        assert item.label.sum(1).tolist() == [2, 2, 2]
+        for b, identity in enumerate(alive_at(11)):
+            assert item.label[b].tolist() == [int(REFERENTS[e](11, identity)) for e in item.expression[b]]
+    assert len(pools) > 3
+    assert set(np.concatenate(list(map(list, pools)))) == set(range(6))
 
 
 @pytest.mark.parametrize("frames", [1, 2])

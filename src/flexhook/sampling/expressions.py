@@ -11,13 +11,13 @@ class ExpressionSampler:
     """Draws N expressions of a window's video: positives of its last observation, negatives from the others.
 
     Args:
-        count: N, expressions per window.
+        count: N, expressions per window; None leaves the choice to the items (clips: the whole pool).
         positives: Positives per window, before noise. A larger share teaches the sentences, a smaller one the refusal.
         noisy: Add N(0, 1), rounded, to the number of positives, per window.
     """
 
-    def __init__(self, count: int = 36, positives: int = 24, noisy: bool = True) -> None:
-        if not 0 <= positives <= count:
+    def __init__(self, count: int | None = 36, positives: int = 24, noisy: bool = True) -> None:
+        if count is not None and not 0 <= positives <= count:
             raise ConfigError(f"{positives} positives of {count} expressions per window",
                               expected="0 <= sampling.positives <= sampling.expressions")
         self.count, self.positives, self.noisy = count, positives, noisy
@@ -39,6 +39,7 @@ class ExpressionSampler:
             (N,) int64 expression indices and (N,) int64 labels, positives first; drawn with replacement only where there
             are too few. Without any positive (negative) expression all N are negatives (positives).
         """
+        assert self.count is not None
         negative = np.setdiff1d(np.arange(num_expressions), positive, assume_unique=True)
         wanted = self.positives + (round(rng.standard_normal()) if self.noisy else 0)
         wanted = int(np.clip(wanted, 0, self.count))

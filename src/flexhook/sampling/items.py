@@ -22,7 +22,7 @@ class Item:
         video: Index of the video.
         frame: (B, T) int64 frame indices.
         box: (B, T, 4) float64 fractions of the frame.
-        expression: (B, N) int64 indices into the video's expressions; None for all of them.
+        expression: (B, N) int64 indices into the video's expressions; (N,) where all windows have the same; None for all.
         label: (B, N) int64, 1 or 0.
         key: What random streams of this item are derived from: (seed, epoch, index).
     """
@@ -135,7 +135,8 @@ class ClipItems:
         num_frames: T.
         stride: Distance of the clips' last frames.
         masking: Which frames of a span are kept.
-        sampler: Draws each window's expressions.
+        sampler: Draws each window's expressions; with ``sampler.count`` None every window hears the whole pool, each
+            sentence once, and the share of positives is what the pool gives.
         jitter: Moves the boxes.
         drop_unreferred: Leave out observations that no expression refers to.
         seed: Seed of all draws.
@@ -194,6 +195,9 @@ class ClipItems:
         box = self.jitter(video.normalised(video.truth.box[rows]), rng)
         positives = [_positives(video, row) for row in rows[:, -1]]
         pool = self._draw_pool(positives, len(video.expressions), rng)
+        if self.sampler.count is None:
+            label = np.stack([np.isin(pool, p).astype(np.int64) for p in positives])
+            return Item(v, video.truth.frame[rows], box, pool, label, key)
         rank = rng.permutation(len(pool)) if self.shared_order else None
         drawn = [self.sampler.draw(np.flatnonzero(np.isin(pool, p)), len(pool), rng, rank) for p in positives]
         expression, label = (np.stack(column) for column in zip(*drawn, strict=True))
