@@ -80,7 +80,8 @@ class PairwiseCorrespondenceDecoder(nn.Module):
         """The query all expressions of a window start from: boxes (B, T, 4) as (x1, y1, x2, y2) fractions -> (B, 1, D)."""
         centre, size = (boxes[..., :2] + boxes[..., 2:]) / 2, boxes[..., 2:] - boxes[..., :2]
         flat = torch.cat([centre, size], -1).flatten(1).to(self.box_embedding.dtype)  # (B, 4T), frame by frame
-        return (flat @ self.box_embedding / self.width**0.5)[:, None]
+        with torch.autocast(boxes.device.type, enabled=False):  # in bfloat16 a box would be off by pixels
+            return (flat @ self.box_embedding / self.width**0.5)[:, None]
 
     def text_memory(self, tokens: Tensor, mask: Tensor, position: Tensor) -> Memory:
         """Keys and values of (U, L, D) text tokens, with (L, D) position vectors on the keys."""

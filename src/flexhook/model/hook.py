@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from flexhook.model.layers import AttentionBlock, ResidualMLP, SharedTokens
+from flexhook.model.layers import AttentionBlock, ResidualMLP, SharedTokens, at_least_float32
 
 
 @dataclass
@@ -28,8 +28,8 @@ class FrameMaps:
 
     @classmethod
     def from_maps(cls, maps: Sequence[Tensor], images: Tensor | None = None) -> FrameMaps:
-        """From channels-first maps (F, C, h, w), finest scale first."""
-        rows = [m.permute(0, 2, 3, 1).reshape(-1, m.shape[1]) for m in maps]
+        """From channels-first maps (F, C, h, w), finest scale first; samples are interpolated in float32 at least."""
+        rows = [at_least_float32(m.permute(0, 2, 3, 1).reshape(-1, m.shape[1])) for m in maps]
         return cls(rows, [(m.shape[2], m.shape[3]) for m in maps], images)
 
 
@@ -158,7 +158,8 @@ class ConditioningEnhancement(nn.Module):
         out = []
         for block, coordinate in zip(self.blocks, self.coordinate, strict=True):
             x = block(x, [SharedTokens(*block.keys_values(tokens, position), mask)])
-            out.append(coordinate(x).sigmoid() * 2 - 1)
+            with torch.autocast(x.device.type, enabled=False):  # in bfloat16 a point would be off by pixels
+                out.append(coordinate(at_least_float32(x)).sigmoid() * 2 - 1)
         return out
 
     def hidden(self, maps: FrameMaps, frame: Tensor, points: Sequence[Tensor]) -> list[Tensor]:

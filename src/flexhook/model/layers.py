@@ -10,6 +10,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 
+def at_least_float32(x: Tensor) -> Tensor:
+    """The tensor, a half-precision one in float32: for what autocast would round too much."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
 class ResidualMLP(nn.Module):
     """y = W1 x + b1; out = W2 (GELU(y) + x) + b2, from C channels to ``out_features``.
 
@@ -56,7 +61,7 @@ class OwnTokens:
             logits = torch.einsum("bnhd,nkhd->bnhk", query, self.key[0])
         else:
             logits = torch.einsum("bnhd,bnkhd->bnhk", query, self.key)
-        logits = logits * scale
+        logits = at_least_float32(logits) * scale
         if self.mask is not None:
             logits = logits.masked_fill(~self.mask[:, :, None, :], float("-inf"))
         weight = logits.softmax(-1)
@@ -83,7 +88,7 @@ class SharedTokens:
 
     def attend(self, query: Tensor, scale: float) -> tuple[Tensor, Tensor]:
         """Attention of (B, N, heads, d) queries: output of the same shape and log-sum-exp (B, N, heads)."""
-        logits = torch.einsum("bnhd,bkhd->bhnk", query, self.key) * scale
+        logits = at_least_float32(torch.einsum("bnhd,bkhd->bhnk", query, self.key)) * scale
         if self.mask is not None:
             logits = logits.masked_fill(~self.mask[:, None, None, :], float("-inf"))
         out = torch.einsum("bhnk,bkhd->bnhd", logits.softmax(-1), self.value)
@@ -110,7 +115,7 @@ class UnmappedTokens:
     def attend(self, query: Tensor, scale: float) -> tuple[Tensor, Tensor]:
         """Attention of (B, n, heads, d) queries: output of the same shape and log-sum-exp (B, n, heads)."""
         moved = torch.einsum("bnhd,hdc->bnhc", query * scale, self.wk)
-        logits = torch.einsum("bnhc,bkc->bnhk", moved, self.tokens)
+        logits = at_least_float32(torch.einsum("bnhc,bkc->bnhk", moved, self.tokens))
         mean = torch.einsum("bnhk,bkc->bnhc", logits.softmax(-1), self.tokens)
         return torch.einsum("bnhc,hdc->bnhd", mean, self.wv), logits.logsumexp(-1)
 
