@@ -353,3 +353,19 @@ def test_equal_settings_are_equal_texts(tmp_path):
     assert one != ReferKitti(tmp_path, SPLITS, SIZES, label_first_frame=1).settings("0001")
     assert one != ReferKitti(tmp_path, SPLITS, {"default": [100, 201]}).settings("0001")
     assert np.array_equal(ReferKitti(tmp_path, SPLITS, SIZES).read("0001").size, world.SIZE)
+
+
+def test_patterns_may_be_absolute_and_hold_a_star(tmp_path):
+    world.dance(tmp_path / "dance", "train")
+    (tmp_path / "root").mkdir()
+    place = f"{tmp_path}/dance/*/{{video}}"
+    reader = ReferDance(
+        tmp_path / "root",
+        SPLITS,
+        sizes=f"{place}/seqinfo.ini",
+        images=f"{place}/img1/{{frame:08d}}.{{ext}}",
+        labels=f"{place}/gt/gt.txt",
+        expressions=f"{tmp_path}/dance/expression/{{video}}",
+        classes={1: "pedestrian", 3: "car"},
+    )
+    world.assert_is_the_world(reader.read("0001"))

@@ -81,6 +81,13 @@ def test_attributes_have_the_order_of_the_groups():
 
 
 @pytest.mark.skipif(not SEQMAPS.is_dir(), reason="the published sequence lists are not beside this checkout")
+def test_every_published_name_is_the_slug_of_its_sentence():
+    names = [line.strip().split("+")[1] for path in sorted(SEQMAPS.iterdir()) for line in path.open() if line.strip()]
+    assert len(names) > 1400
+    assert [slug(name.replace("-", " ")) for name in names] == names
+
+
+@pytest.mark.skipif(not SEQMAPS.is_dir(), reason="the published sequence lists are not beside this checkout")
 def test_nearly_every_published_test_sentence_has_a_class():
     slugs = {
         line.split("+")[1].strip()

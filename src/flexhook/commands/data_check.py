@@ -64,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
         print(json.dumps({"dataset": config.name, "root": str(config.root), **report.to_dict()}, indent=1))
         return 0 if report.ok else 1
     print(f"{config.name} in {config.root}" + ("" if tracker is None else f", tracker output in {tracker.root}"))
-    print(report.text())
+    print(report.text().encode("utf-8", "backslashreplace").decode())  # file names may hold what no encoding has
     errors, warnings = report.findings.count("error"), report.findings.count("warning")
     print(
         f"{errors} errors, {warnings} warnings: " + ("nothing makes results wrong" if report.ok else "results would be wrong")

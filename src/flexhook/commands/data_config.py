@@ -12,10 +12,11 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from flexhook.commands.hydra_app import config_folder, input_error_behind
 from flexhook.datasets.mot import TrackerFiles
 from flexhook.datasets.reader import Reader
 from flexhook.errors import ConfigError
+from flexhook.experiment.config_folder import config_folder
+from flexhook.experiment.mistakes import input_error_behind
 
 
 def add_data_arguments(parser: argparse.ArgumentParser) -> None:
@@ -78,6 +79,9 @@ def open_data(overrides: Sequence[str], config_dir: str | Path | None = None) ->
         flexhook.errors.InputError: The dataset's folder, or a tracker folder that was asked for, does not exist.
     """
     config = compose_data(overrides, config_dir)
+    if "generator" in config and not Path(config.root).exists():
+        hint = f"Make it with `flexhook data synthesize --out {config.root}`"
+        raise ConfigError("the synthetic world has not been made yet", file=config.root, hint=hint)
     try:
         reader = hydra.utils.instantiate(config.reader)
         asked = any(o.lstrip("+").startswith("data.tracker") for o in overrides)

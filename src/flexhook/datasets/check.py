@@ -12,6 +12,7 @@ from flexhook.datasets.expression_files import Annotation
 from flexhook.datasets.findings import Findings
 from flexhook.datasets.folders import FolderDataset
 from flexhook.datasets.image_check import check_images
+from flexhook.datasets.lamot import Lamot
 from flexhook.datasets.mixture import Mixture
 from flexhook.datasets.mot import TrackerFiles
 from flexhook.datasets.reader import Reader
@@ -118,6 +119,7 @@ def check_dataset(
         report.counts["tracker boxes"] = 0
         report.fit = NOTHING
     _check_splits(reader, report.findings)
+    _check_stray(reader, report.findings)
     for name in _present(reader, report.findings):
         report.findings.video = name
         try:
@@ -138,6 +140,13 @@ def _check_splits(reader: Reader, findings: Findings) -> None:
                 problem = f"video {name} is in the splits {other} and {split}"
                 hint = "Correct data.reader.splits"
                 findings("split-overlap", InputError(problem, expected="splits that share no video", hint=hint))
+
+
+def _check_stray(reader: Reader, findings: Findings) -> None:
+    for inner in reader.sources.values() if isinstance(reader, Mixture) else (reader,):
+        for path in inner.stray if isinstance(inner, Lamot) else ():
+            problem = "the file is no annotation and is not read"
+            findings("stray-file", InputError(problem, file=path, expected="files named <sequence>_<number>.json"))
 
 
 def _present(reader: Reader, findings: Findings) -> list[str]:

@@ -54,6 +54,9 @@ class Lamot(FolderDataset):
             :class:`flexhook.datasets.folders.FolderDataset`.
         on_missing_referent: What to do with referents that no label is.
 
+    Attributes:
+        stray: Files below the annotation folders that are no annotations.
+
     Raises:
         InputError: ``root`` does not exist, or two sequences have one name.
         ConfigError: An argument is unknown or malformed, or wordninja is wanted and not installed.
@@ -95,7 +98,8 @@ class Lamot(FolderDataset):
         self.label_first_frame, self.annotation_first_frame = int(label_first_frame), int(annotation_first_frame)
         self.label_numbering = one_of("label_numbering", label_numbering, ("frame", "image"))
         self.classes = plain_classes(classes)
-        found = {split: _find(folder) for split, folder in self.annotation_folders.items()}
+        self.stray: list[Path] = []
+        found = {split: self._find(folder) for split, folder in self.annotation_folders.items()}
         self.splits = _hold_out({split: sorted(videos) for split, videos in found.items()}, validation_share)
         self._keys = {name: key for videos in found.values() for name, key in videos.items()}
         if self.split_words:
@@ -134,6 +138,21 @@ class Lamot(FolderDataset):
     def sources(self, name: str) -> list[Path]:
         """Ground truth and annotation files of a video."""
         return [self.labels.resolve(self.root, self.key(name)), *self._annotation_files(name)]
+
+    def _find(self, folder: Path) -> dict[str, str]:
+        """Sequences that have annotation files below a folder: name -> folder and name."""
+        found: dict[str, str] = {}
+        for path in sorted(folder.rglob("*")):
+            match = _NAME.fullmatch(path.name)
+            if match is None:
+                if not path.is_dir() and not path.name.startswith("."):
+                    self.stray.append(path)
+                continue
+            name, key = match["sequence"], (path.parent.relative_to(folder) / match["sequence"]).as_posix()
+            if found.setdefault(name, key) != key:
+                problem = f"two sequences are named {name}, {found[name]} and {key}"
+                raise InputError(problem, file=folder, expected="names that differ", hint="Rename one, or leave it out")
+        return found
 
     def _annotation_files(self, name: str) -> list[Path]:
         return self._files_of.get(name, [])
@@ -186,20 +205,6 @@ def read_annotation(path: str | Path, first_frame: int = 1, report: Report = str
         unknown = min(content.keys() - {"targets", "language"})
         fail(f"the field {unknown[:60]!r} is unknown and is not used", unknown, kind="unknown-field", expected=_SHAPE)
     return Annotation(Expression(sentence, ""), found, str(path), first_frame, "targets")
-
-
-def _find(folder: Path) -> dict[str, str]:
-    """Sequences that have annotation files below a folder: name -> folder and name."""
-    found: dict[str, str] = {}
-    for path in sorted(folder.rglob("*.json")):
-        match = _NAME.fullmatch(path.name)
-        if match is None:
-            continue
-        name, key = match["sequence"], (path.parent.relative_to(folder) / match["sequence"]).as_posix()
-        if found.setdefault(name, key) != key:
-            problem = f"two sequences are named {name}, {found[name]} and {key}"
-            raise InputError(problem, file=folder, expected="names that differ", hint="Rename one, or leave it out")
-    return found
 
 
 def _hold_out(splits: dict[str, list[str]], share: float) -> dict[str, tuple[str, ...]]:

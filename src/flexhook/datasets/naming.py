@@ -43,7 +43,8 @@ class VideoPath:
         if "*" not in relative:
             return root / relative
         escaped = self.pattern.format(video=re.sub(r"([*?[])", r"[\1]", video))
-        found = sorted(root.glob(escaped))
+        start = Path(Path(escaped).anchor) if Path(escaped).is_absolute() else root
+        found = sorted(start.glob(escaped.lstrip("/")))
         if len(found) > 1:
             problem = f"video {video} is in several places, {found[0]} and {found[1]} among them"
             hint = "Name the folder in place of * in the data configuration"

@@ -12,13 +12,12 @@ from flexhook.structures import Video
 
 
 class Reader(Protocol):
-    """Translates one dataset's files into :class:`flexhook.structures.Video`.
+    """Translates one dataset's files into :class:`flexhook.structures.Video`."""
 
-    Attributes:
-        splits: Names of the videos of each split, as configured.
-    """
-
-    splits: Mapping[str, Sequence[str]]
+    @property
+    def splits(self) -> Mapping[str, Sequence[str]]:
+        """Names of the videos of each split, as configured."""
+        ...
 
     def video_names(self, split: str | None = None) -> list[str]:
         """Videos of a split that are on disk, in the order of the configuration; without a split, of all of them."""
