@@ -55,8 +55,8 @@ def test_first_query_by_hand():
     """Boxes as (cx, cy, w, h), not clipped, frame by frame, times the matrix, over sqrt(D)."""
     torch.manual_seed(0)
     decoder = PairwiseCorrespondenceDecoder(width=16, num_scales=1, num_frames=2, heads=4).double()
-    boxes = torch.tensor([[[0.1, 0.2, 0.5, 0.4], [-0.2, 0.5, 0.2, 1.3]]], dtype=torch.float64)
-    numbers = torch.tensor([0.3, 0.3, 0.4, 0.2, 0.0, 0.9, 0.4, 0.8], dtype=torch.float64)
+    boxes = torch.tensor([[[0.1, 0.2, 0.5, 0.4], [-0.6, 0.8, 0.2, 1.6]]], dtype=torch.float64)
+    numbers = torch.tensor([0.3, 0.3, 0.4, 0.2, -0.2, 1.2, 0.8, 0.8], dtype=torch.float64)
     assert torch.allclose(decoder.first_query(boxes), (numbers @ decoder.box_embedding / 4).view(1, 1, 16), atol=1e-14)
 
 

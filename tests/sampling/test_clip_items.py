@@ -151,14 +151,18 @@ def test_group_is_a_clip_and_drawn_others_of_its_video():
         assert len(ends) == len(set(ends)) == 3
         assert ends[0] == 11
         others |= set(ends[1:])
-        for b, expressions in enumerate(item.expression):
-            (identity,) = [k for k in SPANS if (videos[1].truth.rows_of(item.frame[b, -1:], np.array([k])) >= 0).all()
-                           and np.abs(videos[1].truth.box[videos[1].truth.rows_of(item.frame[b, -1:], np.array([k]))[0]]
-                                      / [192, 64, 192, 64] - item.box[b, -1]).max() < 1e-15]
-            expected = [int(REFERENTS[e](item.frame[b, -1], identity)) for e in expressions]
-            assert item.label[b].tolist() == expected
+        for frames, identity, heard, label in zip(
+            item.frame, identities(videos[1], item), item.expression, item.label, strict=True
+        ):
+            assert label.tolist() == [int(REFERENTS[e](frames[-1], identity)) for e in heard]
     assert len(others) > 8
-    assert make([make_video({1: range(4)}, ["all"], [lambda f, i: True])], group=9, count=1, positives=1)[0, 0] is not None
+
+
+def test_group_takes_all_clips_of_a_video_that_has_too_few():
+    video = make_video({1: range(4)}, ["all"], [lambda f, i: True])
+    item = make([video], group=9, count=1, positives=1)[0, 2]
+    assert sorted(item.frame[:, -1]) == [0, 1, 2, 3]
+    assert item.frame[0, -1] == 2
 
 
 def test_pool_limits_the_expressions_of_a_clip():

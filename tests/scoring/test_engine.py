@@ -2,6 +2,7 @@
 
 import weakref
 
+import av
 import numpy as np
 import pytest
 import torch
@@ -17,6 +18,7 @@ from flexhook.scoring.store import read_scores, write_expressions
 from flexhook.scoring.writer import ScoreWriter
 from flexhook.structures import Expression, TrackSet
 from flexhook.structures.images import resize
+from flexhook.structures.video_files import VideoFileFrames
 
 # Always there; with gaps; of one observation; of two; crossing the others' gaps. Some frames show nobody.
 SPANS = {1: range(20), 7: [0, 1, 2, 15, 16, 24], 3: [5], 4: [9, 10], 9: [3, 6, 9, 12, 15, 18, 30, 31]}
@@ -320,6 +322,29 @@ def test_image_of_another_shape_is_refused_by_name(tmp_path, model, tracks):
     job.video.frames.size = (32, 64)
     with pytest.raises(InputError, match=r"the image is 64x32 .*configured as 192x64"):
         job.run()
+
+
+@pytest.mark.parametrize(("name", "container"), [("a.mp4", "mp4"), ("a.h264", "h264")])  # with timestamps, without
+def test_video_file_is_read_by_one_thread(tmp_path, model, name, container):
+    """Its decoder goes from frame to frame; two threads would push each other's frames on."""
+    with av.open(str(tmp_path / name), "w", format=container) as file:
+        stream = file.add_stream("libx264", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 192, 64, "yuv420p"
+        for k in range(60):
+            file.mux(stream.encode(av.VideoFrame.from_ndarray(np.full((64, 192, 3), 4 * k, np.uint8), format="rgb24")))
+        file.mux(stream.encode())
+    frames = VideoFileFrames(tmp_path / name)
+    in_order = [resize(frames.read(k), IMAGE_SIZE) for k in range(60)]
+    tracks, video = make_tracks({1: range(60)}), make_video({}, count=60)
+    object.__setattr__(video, "frames", VideoFileFrames(tmp_path / name))
+    seen = []
+    hook = model.visual.register_forward_pre_hook(lambda _m, x: seen.append(x[0][0]))
+    job = Job(tmp_path, model, tracks, EXPRESSIONS[:1], video, num_workers=4).run()
+    hook.remove()
+    assert job.report.frames == 60
+    for picture, expected in zip(seen, in_order, strict=True):
+        x = (expected / 255 - np.array(model.visual.mean)) / np.array(model.visual.std)
+        assert np.abs(picture.permute(1, 2, 0).numpy() - x).max() < 1e-5
 
 
 def test_plan_by_hand():

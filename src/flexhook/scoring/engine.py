@@ -178,7 +178,8 @@ class _Run:
         return resize(image, self.engine.image_size)
 
     def __iter__(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        with ThreadPoolExecutor(max(self.engine.num_workers, 1)) as self.pool:
+        threads = 1 if getattr(self.video.frames, "sequential", False) else max(self.engine.num_workers, 1)
+        with ThreadPoolExecutor(threads) as self.pool:
             try:
                 for end, rows in zip(self.plan.ends, self.plan.ending, strict=True):
                     frames = np.unique(self.plan.frames[rows]).tolist()

@@ -75,10 +75,13 @@ class VideoFileFrames:
     Attributes:
         path: The file as it was given.
         frame_rate: Mean number of frames per second, or None where the file does not say.
+        sequential: True: to be read by one thread at a time, best in order.
 
     Raises:
         InputError: The file is missing or empty, is not a video, or holds no frame that decodes.
     """
+
+    sequential = True
 
     def __init__(self, path: str | Path) -> None:
         self.path = str(path)
