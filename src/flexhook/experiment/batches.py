@@ -11,6 +11,7 @@ from torch.utils.data import get_worker_info
 
 from flexhook.errors import FlexHookError
 from flexhook.experiment.features import FeatureCache
+from flexhook.experiment.image_cache import ImageCache
 from flexhook.model.referring import WindowBatch
 from flexhook.sampling.items import Item, stream
 from flexhook.structures import Video
@@ -26,10 +27,18 @@ class FrameLoader:
         videos: The videos.
         image_size: (height, width) the model sees.
         keep: Keep resized frames in memory (per process) once they are decoded.
+        cache: Take the frames from this cache, which was filled for these videos.
     """
 
-    def __init__(self, videos: Sequence[Video], image_size: tuple[int, int], keep: bool = False) -> None:
+    def __init__(
+        self,
+        videos: Sequence[Video],
+        image_size: tuple[int, int],
+        keep: bool = False,
+        cache: ImageCache | None = None,
+    ) -> None:
         self.videos, self.image_size = videos, (int(image_size[0]), int(image_size[1]))
+        self.cached = None if cache is None else [cache.open(video) for video in videos]
         self.kept: dict[tuple[int, int], np.ndarray] | None = {} if keep else None
 
     def load(self, video: int, frame: int) -> np.ndarray:
@@ -38,6 +47,8 @@ class FrameLoader:
         Raises:
             InputError: The image is missing, does not decode or has another aspect ratio than its video.
         """
+        if self.cached is not None and frame in self.cached[video]:
+            return self.cached[video].read(frame)
         if self.kept is not None and (video, frame) in self.kept:
             return self.kept[video, frame]
         frames = self.videos[video].frames

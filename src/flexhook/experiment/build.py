@@ -64,6 +64,7 @@ def build_datamodule(cfg: DictConfig, reader: Reader, tokenize) -> ReferringData
         num_workers=cfg.sampling.num_workers,
         seed=cfg.seed,
         keep_images=cfg.sampling.keep_images,
+        image_cache=Path(cfg.cache_dir) / "images" if cfg.sampling.cache_images else None,
     )
 
 

@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader
 from flexhook.errors import FlexHookError, InputError
 from flexhook.experiment.batches import Collator, FrameLoader, SafeCollator, Sentences
 from flexhook.experiment.features import FeatureCache, weights_fingerprint
+from flexhook.experiment.image_cache import ImageCache
 from flexhook.experiment.sampler import EpochBatchSampler
 from flexhook.model.referring import WindowBatch
 from flexhook.sampling.items import ValidationItems
@@ -41,6 +42,7 @@ class ReferringDataModule(L.LightningDataModule):
         seed: Seed of order and noise.
         keep_images: Keep resized images in each worker's memory.
         features: A feature cache to use in place of pictures and token ids.
+        image_cache: Folder in which resized images are kept for this and later runs; None decodes them every time.
     """
 
     def __init__(
@@ -57,6 +59,7 @@ class ReferringDataModule(L.LightningDataModule):
         seed: int = 0,
         keep_images: bool = False,
         features: FeatureCache | None = None,
+        image_cache: str | Path | None = None,
     ) -> None:
         super().__init__()
         self.train_videos, self.val_videos = list(train), list(val)
@@ -65,6 +68,7 @@ class ReferringDataModule(L.LightningDataModule):
         self.swap, self.image_size, self.keep_images = swap, (int(image_size[0]), int(image_size[1])), keep_images
         self.batch_size, self.num_workers, self.seed, self.features = batch_size, num_workers, seed, features
         self.with_images = False
+        self.image_cache = None if image_cache is None else ImageCache(image_cache, self.image_size)
         self.sentences = {
             "train": Sentences.of(self.train_videos, tokenize), "val": Sentences.of(self.val_videos, tokenize)
         }
@@ -87,8 +91,8 @@ class ReferringDataModule(L.LightningDataModule):
             encoder = model.visual
             key = f"{weights_fingerprint(encoder)}{self.image_size}{encoder.mean}{encoder.std}{tuple(encoder.strides)}"
             videos = list({video.name: video for video in self.train_videos + self.val_videos}.values())
-            first = len(videos) * share[0] // share[1]
-            for video in videos[first:] + videos[:first]:
+            begin = len(videos) * share[0] // share[1]
+            for video in videos[begin:] + videos[:begin]:
                 with torch.no_grad():
                     computed = self.features.fill_maps(
                         video, key, partial(FrameLoader([video], self.image_size).load, 0),
@@ -108,13 +112,26 @@ class ReferringDataModule(L.LightningDataModule):
                 self.features.fill_text(every, weights_fingerprint(model.text), ids[first], mask[first],
                                         lambda i, m: model.text(i.to(device), m.to(device)))
 
+    @property
+    def loads_images(self) -> bool:
+        """Whether batches hold pictures: always, but where feature maps take their place."""
+        return self.with_images or self.features is None or not self.features.has_maps
+
+    def prepare_data(self) -> None:
+        """Fill the cache of resized images, where there is to be one; one process of each machine is asked to."""
+        if self.image_cache is None or not self.loads_images:
+            return
+        for video in self.train_videos + self.val_videos:
+            if self.image_cache.fill(video, partial(FrameLoader([video], self.image_size).load, 0)):
+                log.info(f"cached the resized images of {video.name}")
+
     def train_dataloader(self) -> DataLoader:
         """Batches of the current epoch."""
         rank, world_size = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
         sampler = EpochBatchSampler(len(self.train_items), self.batch_size, self.seed, rank, world_size)
         if self.trainer:  # not current_epoch: where a run resumes, that still counts the finished epoch as the current one
-            sampler.set_epoch(self.trainer.fit_loop.epoch_progress.current.processed)
-        frames = FrameLoader(self.train_videos, self.image_size, self.keep_images)
+            sampler.set_epoch(self.trainer.fit_loop.epoch_progress.current.processed)  # type: ignore[attr-defined]
+        frames = self._frames(self.train_videos)
         return self._loader(self.train_items, self._collator("train", frames, self.swap),
                             batch_sampler=sampler)
 
@@ -123,7 +140,7 @@ class ReferringDataModule(L.LightningDataModule):
         if not len(self.val_items):
             return []
         rank, world_size = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
-        frames = FrameLoader(self.val_videos, self.image_size, self.keep_images)
+        frames = self._frames(self.val_videos)
         mine = [[k] for k in range(rank, len(self.val_items), world_size)] or [[]]  # every process has a batch
         return self._loader(self.val_items, self._collator("val", frames),
                             batch_sampler=mine)
@@ -133,6 +150,9 @@ class ReferringDataModule(L.LightningDataModule):
         if isinstance(batch, FlexHookError):
             raise batch
         return batch
+
+    def _frames(self, videos: Sequence[Video]) -> FrameLoader:
+        return FrameLoader(videos, self.image_size, self.keep_images, self.image_cache if self.loads_images else None)
 
     def _collator(self, split: str, frames: FrameLoader, swap: Callable | None = None) -> Collator:
         return Collator(frames, self.sentences[split], swap, self.features, self.with_images)

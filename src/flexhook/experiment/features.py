@@ -34,8 +34,11 @@ def frames_fingerprint(video: Video) -> str:
         try:
             stat = os.stat(name)
             digest.update(f"{name}{stat.st_size}{stat.st_mtime_ns}".encode())
-        except OSError:
+        except OSError:  # no file of its own: a frame of a video file, or nothing
             digest.update(name.encode())
+    if hasattr(video.frames, "path"):
+        stat = os.stat(video.frames.path)
+        digest.update(f"{stat.st_size}{stat.st_mtime_ns}".encode())
     return digest.hexdigest()[:16]
 
 
