@@ -36,7 +36,7 @@ def run_name(overrides: Sequence[str], sweep_folder: str) -> str:
         if key == "ablation":
             group, _, option = value.rpartition("/")
             names.append(option if group and Path(sweep_folder).name.startswith(group) else value)
-        elif key not in NOT_NAMING:
+        elif key not in NOT_NAMING and key.partition(".")[0] not in ("callbacks", "hydra", "logger"):
             others.append(f"{key}={value}")
     name = re.sub(r"[\s/\\]+", "-", ",".join([*names, *sorted(others)])) or "run"
     if len(name.encode()) > _LONGEST:

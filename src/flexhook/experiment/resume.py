@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import logging
 from pathlib import Path
+from typing import Any
 
 import torch
 from omegaconf import DictConfig, OmegaConf
 
 from flexhook.errors import ConfigError
 from flexhook.experiment.run_folder import read_config
+from flexhook.reports.flat_config import flat_config
 
 log = logging.getLogger(__name__)
 
@@ -55,25 +57,10 @@ def go_on(folder: Path, cfg: DictConfig) -> bool:
 
 def differences(one: DictConfig, two: DictConfig) -> list[str]:
     """Where two runs' configurations differ, ``key: value, value``; what does not change a result is left out."""
-    flat = [flat_config(c) for c in (one, two)]
+    containers: list[Any] = [OmegaConf.to_container(c, resolve=True) for c in (one, two)]
+    flat = [flat_config(c) for c in containers]
     keys = [k for k in flat[0].keys() | flat[1].keys() if flat[0].get(k) != flat[1].get(k)]
     return [f"{k}: {flat[0].get(k)}, now {flat[1].get(k)}" for k in sorted(keys) if k.split(".")[0] not in FREE]
-
-
-def flat_config(cfg: DictConfig) -> dict[str, object]:
-    """A configuration with dotted keys and without its own folder: ``{"optim.epochs": 20, ...}``."""
-    folder = str(cfg.run_dir)
-    out: dict[str, object] = {}
-
-    def visit(prefix: str, value: object) -> None:
-        if isinstance(value, dict) and value:
-            for key, part in value.items():
-                visit(f"{prefix}.{key}" if prefix else str(key), part)
-        elif prefix != "run_dir":
-            out[prefix] = value.replace(folder, "") if isinstance(value, str) else value
-
-    visit("", OmegaConf.to_container(cfg, resolve=True))
-    return out
 
 
 def newest_checkpoint(folder: Path) -> Path | None:

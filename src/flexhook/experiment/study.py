@@ -15,6 +15,7 @@ from yaml import YAMLError
 
 from flexhook.errors import ConfigError
 from flexhook.experiment.config_folder import config_folder
+from flexhook.reports.comparison import PREVIOUS
 
 
 @dataclass(frozen=True)
@@ -26,10 +27,12 @@ class Study:
         runs: Options of the group ``ablation``, in the order of the table.
         title: Its heading.
         question: What it asks.
-        baseline: The run that others are compared with, an entry of ``runs``; by default the first.
+        baseline: The run that others are compared with, an entry of ``runs``, or ``previous``: each with the one before
+            it. By default the first.
         seeds: Number of seeds.
         overrides: Overrides of every run.
         axis: Name of the number in the runs' names (``M`` in ``points/m10``), for a plot over it.
+        sections: Further sections of its page: ``reference_points``.
     """
 
     name: str
@@ -40,6 +43,7 @@ class Study:
     seeds: int = 3
     overrides: tuple[str, ...] = ()
     axis: str | None = None
+    sections: tuple[str, ...] = ()
 
 
 def find_study(name: str, config_dirs: Sequence[Path] = ()) -> Study | None:
@@ -60,16 +64,18 @@ def find_study(name: str, config_dirs: Sequence[Path] = ()) -> Study | None:
 
 
 def _read(path: Path) -> Study:
-    expected = "runs, and of title, question, baseline, seeds, overrides, axis what is wanted"
+    expected = "runs, and of title, question, baseline, seeds, overrides, axis, sections what is wanted"
     try:
         content: Any = OmegaConf.to_container(OmegaConf.load(path), resolve=True)
-        lists = {key: tuple(content.get(key) or ()) for key in ("runs", "overrides")}
+        lists = {key: tuple(content.get(key) or ()) for key in ("runs", "overrides", "sections")}
         study = Study(name=path.stem, **{**content, **lists})
     except (OmegaConfBaseException, YAMLError, TypeError, AttributeError) as error:
         raise ConfigError(f"the study is malformed ({error})", file=path, expected=expected) from None
-    if not study.runs or study.baseline not in (None, *study.runs):
+    if set(study.sections) - {"reference_points"}:
+        raise ConfigError(f"the study has sections {list(study.sections)}", file=path, expected="reference_points or none")
+    if not study.runs or study.baseline not in (None, PREVIOUS, *study.runs):
         raise ConfigError(f"the study has runs {list(study.runs)} and baseline {study.baseline}", file=path,
-                          expected="at least one run, and one of them as the baseline")
+                          expected=f"at least one run, and one of them (or '{PREVIOUS}') as the baseline")
     return study
 
 

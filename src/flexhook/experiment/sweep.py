@@ -19,6 +19,7 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from flexhook.errors import ConfigError, FlexHookError
+from flexhook.experiment.mistakes import as_mistake
 from flexhook.experiment.resolvers import run_name
 from flexhook.experiment.resume import done
 from flexhook.experiment.study import Study, ablation_options, find_study
@@ -44,7 +45,7 @@ def run_of_sweep(cfg: DictConfig) -> float | None:
     try:
         result = train(cfg, resume=True)
     except Exception as error:
-        text = str(error) if isinstance(error, FlexHookError) else traceback.format_exc()
+        text = str(as_mistake(error) or traceback.format_exc())
         with whole_file(note) as temporary:
             temporary.write_text(text + "\n")
         log.error(f"failed: {cfg.run_dir}: {text.strip().splitlines()[-1]}")
@@ -142,16 +143,16 @@ def plan(given: argparse.Namespace) -> tuple[Sweep, Study]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a sweep and report it: 0 when every run is done, 1 when some are not, 2 for a mistake in the arguments."""
-    given = parser().parse_args(argv)
+    given = parser().parse_intermixed_args(argv)
     try:
         sweep, study = plan(given)
         status = sweep.run()
         failures = sweep.failures()
         finished = [f for seeds in sweep.run_folders().values() for f in seeds.values() if done(f)]
         if finished and not given.no_report:
-            from flexhook.reports.study_page import report_study
+            from flexhook.experiment.study_page import report_study
 
-            folder = Path("experiments") / sweep.folder.name if given.study else sweep.folder / "report"
+            folder = Path("experiments") / study.name if given.study else sweep.folder / "report"
             report_study(study, sweep, folder)
             print(f"the report lies in {folder}")
     except FlexHookError as error:

@@ -1,0 +1,1 @@
+"""Reports over many runs: tables, plots, differences with their intervals, study pages."""

@@ -1,0 +1,59 @@
+"""What makes runs hard to compare: other code, data, versions, configurations."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from flexhook.reports.flat_config import flat_config
+from flexhook.reports.runs import Group, Run
+
+
+def warnings(groups: Sequence[Group]) -> list[str]:
+    """A sentence per finding; none where all is well.
+
+    Runs of one name must agree in everything but their seed, runs of different names in code, data and versions.
+    """
+    out = []
+    for group in groups:
+        out += [f"the runs of '{group.name}' differ in {found}" for found in _differing(group.runs)]
+        out += [f"the runs of '{group.name}' differ in their configuration: {keys}" for keys in _config_keys(group.runs)]
+        counts = {len(run.evaluation.sequences) for run in group.runs if run.evaluation is not None}
+        if len(counts) > 1:
+            out.append(f"the runs of '{group.name}' were tested on different numbers of expressions: {_listed(counts)}")
+    first = [group.runs[0] for group in groups]
+    out += [f"the runs compared differ in {found}" for found in _differing(first) if not any(found in said for said in out)]
+    dirty = [run for group in groups for run in group.runs if str(run.meta.get("commit") or "").endswith("+")]
+    if dirty:
+        out.append(f"{len(dirty)} of {sum(len(g.runs) for g in groups)} runs were made by code with uncommitted changes")
+    machines = {(str(h.get("cpu")), *h.get("gpus", ())) for g in groups for r in g.runs if (h := r.meta.get("hardware"))}
+    if len(machines) > 1:
+        out.append("the runs were made on different machines: their times do not compare")
+    return out
+
+
+def _differing(runs: Sequence[Run]) -> list[str]:
+    found = []
+    for what, values in (
+        ("code (commit)", [str(run.meta.get("commit")) for run in runs]),
+        ("data", [str((run.meta.get("data") or {}).get("fingerprint")) for run in runs]),
+        ("protocol", [str(run.meta.get("protocol")) for run in runs]),
+    ):
+        if len(set(values)) > 1:
+            found.append(f"{what}: {_listed(values)}")
+    packages = {name for run in runs for name in run.meta.get("versions", {})}
+    for name in sorted(packages):
+        values = [str(run.meta.get("versions", {}).get(name)) for run in runs]
+        if len(set(values)) > 1:
+            found.append(f"versions ({name}): {_listed(values)}")
+    return found
+
+
+def _config_keys(runs: Sequence[Run]) -> list[str]:
+    skipped = ("seed", "ckpt_path", "cache_dir")
+    flat = [flat_config(run.config) for run in runs]
+    keys = {k for one in flat for k in one if len({str(f.get(k)) for f in flat}) > 1 and k.split(".")[0] not in skipped}
+    return [", ".join(sorted(keys)[:5])] if keys else []
+
+
+def _listed(values: Iterable[object]) -> str:
+    return ", ".join(str(v)[:12] for v in dict.fromkeys(values))

@@ -1,0 +1,26 @@
+"""Configurations with dotted keys, to be compared and logged."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+
+def flat_config(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A run's configuration with dotted keys, ``{"optim.epochs": 20, ...}``, and without its own folder.
+
+    Args:
+        config: The resolved configuration as plain containers; ``run_dir`` is left out and stripped from paths in it.
+    """
+    folder = str(config.get("run_dir") or "")
+    out: dict[str, Any] = {}
+
+    def visit(prefix: str, value: Any) -> None:
+        if isinstance(value, Mapping) and value:
+            for key, part in value.items():
+                visit(f"{prefix}.{key}" if prefix else str(key), part)
+        elif prefix != "run_dir":
+            out[prefix] = value.replace(folder, "") if folder and isinstance(value, str) else value
+
+    visit("", config)
+    return out

@@ -1,0 +1,168 @@
+"""Finished runs read from their folders, and gathered under one name over their seeds."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
+
+from flexhook.errors import InputError
+from flexhook.evaluation.result import Evaluation
+
+SEED_FOLDER = re.compile(r"seed_?(\d+)$")
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """A finished run.
+
+    Attributes:
+        folder: Its folder.
+        config: config.yaml as plain containers.
+        meta: meta.json: versions, commit, data, hardware, costs.
+        metrics: metrics.json: flat keys, 0 to 100.
+    """
+
+    folder: Path
+    config: dict[str, Any]
+    meta: dict[str, Any]
+    metrics: dict[str, float]
+
+    @property
+    def seed(self) -> int:
+        """Its seed."""
+        return int(self.config.get("seed", 0))
+
+    @property
+    def dataset(self) -> str:
+        """Name of the dataset it was trained and tested on."""
+        return str(self.config.get("data", {}).get("name", ""))
+
+    @property
+    def costs(self) -> dict[str, float]:
+        """What it cost, see :class:`flexhook.experiment.costs.RunCosts`."""
+        return self.meta.get("costs", {})
+
+    @cached_property
+    def evaluation(self) -> Evaluation | None:
+        """Its sequences, from which scores are pooled again; None where the run was not evaluated on sequences."""
+        path = self.folder / "sequences.npz"
+        return Evaluation.load(path) if path.is_file() else None
+
+
+@dataclass(frozen=True, eq=False)
+class Group:
+    """The runs of one name, a seed each.
+
+    Attributes:
+        name: What tells it from the other groups of a report.
+        runs: At least one run, by seed.
+    """
+
+    name: str
+    runs: tuple[Run, ...]
+
+    def values(self, metric: str) -> np.ndarray:
+        """A metric of every run that has it, in the order of the seeds; costs are named ``cost/<name>``."""
+        if metric.startswith("cost/"):
+            found = [run.costs.get(metric.removeprefix("cost/")) for run in self.runs]
+        else:
+            found = [run.metrics.get(metric) for run in self.runs]
+        return np.array([v for v in found if v is not None], float)
+
+    @property
+    def evaluations(self) -> list[Evaluation]:
+        """The evaluations of the runs that have one."""
+        return [run.evaluation for run in self.runs if run.evaluation is not None]
+
+
+def read_run(folder: Path) -> Run:
+    """Read a finished run.
+
+    Raises:
+        InputError: A file of the run is missing or malformed.
+    """
+    hint = "Name folders of finished runs, with config.yaml, meta.json and metrics.json"
+    contents: dict[str, Any] = {}
+    for name in ("config.yaml", "meta.json", "metrics.json"):
+        path = folder / name
+        try:
+            if name.endswith(".json"):
+                contents[name] = json.loads(path.read_text())
+            else:
+                contents[name] = OmegaConf.to_container(OmegaConf.load(path))
+        except FileNotFoundError:
+            raise InputError(f"the run folder has no {name}", file=folder, hint=hint) from None
+        except (OSError, ValueError, YAMLError, OmegaConfBaseException) as error:
+            raise InputError(f"the file does not read ({str(error).splitlines()[0]})", file=path, hint=hint) from None
+        if not isinstance(contents[name], dict):
+            raise InputError("the file holds no table of values", file=path, hint=hint)
+    return Run(folder, contents["config.yaml"], contents["meta.json"], contents["metrics.json"])
+
+
+def find_runs(paths: Sequence[Path]) -> tuple[list[Run], list[Path]]:
+    """The finished runs in some folders and below them, and the folders of runs that are not finished.
+
+    Raises:
+        InputError: A path does not exist, or there is no finished run.
+    """
+    finished: dict[Path, Run] = {}
+    unfinished: list[Path] = []
+    for path in paths:
+        if not path.is_dir():
+            raise InputError("the folder does not exist", file=path, expected="a run folder, or a folder of run folders")
+        for config in sorted(path.resolve().rglob("config.yaml")):
+            folder = config.parent
+            if folder.name == ".hydra":
+                continue
+            if (folder / "metrics.json").is_file():
+                finished.setdefault(folder, read_run(folder))
+            elif folder not in unfinished:
+                unfinished.append(folder)
+    if not finished:
+        raise InputError("there is no finished run", file=", ".join(map(str, paths)), expected="metrics.json in a run folder",
+                         hint="Finish the training, or name other folders")
+    return list(finished.values()), unfinished
+
+
+def group_runs(runs: Sequence[Run]) -> list[Group]:
+    """Runs under one name per folder above their ``seed<k>``, named by what tells these folders apart.
+
+    Raises:
+        InputError: Two runs of one name have the same seed.
+    """
+    folders: dict[Path, list[Run]] = {}
+    for run in runs:
+        folders.setdefault(run.folder.parent if SEED_FOLDER.search(run.folder.name) else run.folder, []).append(run)
+    names = short_names([str(folder) for folder in folders])
+    groups = []
+    for name, members in zip(names, folders.values(), strict=True):
+        members = sorted(members, key=lambda run: run.seed)
+        for one, two in pairwise(members):
+            if one.seed == two.seed:
+                raise InputError(f"seed {one.seed} occurs twice in '{name}': {one.folder.name} and {two.folder.name}",
+                                 file=one.folder.parent, expected="one run per seed")
+        groups.append(Group(name, tuple(members)))
+    return groups
+
+
+def short_names(folders: Sequence[str]) -> list[str]:
+    """Folder names without what all of them share: the path above, and overrides that every name ends in."""
+    if len(folders) == 1:
+        return [Path(folders[0]).name]
+    above = os.path.commonpath(folders)
+    names = [os.path.relpath(folder, above) for folder in folders]
+    split = [name.split(",") for name in names]
+    shared = set(split[0][1:]).intersection(*(parts[1:] for parts in split))
+    return [",".join(part for k, part in enumerate(parts) if not (k and part in shared)) for parts in split]
