@@ -1,0 +1,130 @@
+"""A made-up street for benchmarks of the model: noise for pictures, drifting boxes, sentences of attributes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+import numpy as np
+
+from flexhook.structures import Expression, TrackSet, Video, make_labels
+
+SIZE = (375, 1242)
+KINDS = {"class": ("cars", "people", "vans"), "colour": ("black", "white", "red", "silver"), "side": ("left", "right"),
+         "direction": ("same", "counter"), "motion": ("moving", "parked")}
+#: Several ways to say the same, as in Refer-KITTI-V2, whose test sentences have about 8 words.
+PHRASES = {
+    "side": ("in the {}", "which are on the {} side"),
+    "direction": ("in the {} direction of ours", "going in the {} direction as our car"),
+    "motion": ("which are {}", "that can be seen {}"),
+}
+
+
+class NoiseFrames:
+    """Frames of noise of the original size, decoded from nothing.
+
+    Args:
+        count: Number of frames.
+    """
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+
+    def __len__(self) -> int:
+        return self.count
+
+    def name(self, index: int) -> str:
+        """A name for messages."""
+        return f"made-up frame {index}"
+
+    def read(self, index: int) -> np.ndarray:
+        """(375, 1242, 3) uint8."""
+        return np.random.default_rng(index).integers(0, 256, (*SIZE, 3), np.uint8)
+
+
+def made_up_video(frames: int, tracks: int, expressions: int, seed: int = 0) -> Video:
+    """A video in which every track is there all the time.
+
+    Args:
+        frames: Frames of the video.
+        tracks: Trajectories, each in every frame.
+        expressions: Sentences; each names a class and up to three other attributes and refers to the objects that have them.
+        seed: Seed of everything.
+    """
+    rng = np.random.default_rng(seed)
+    objects = [{kind: str(rng.choice(values)) for kind, values in KINDS.items()} for _ in range(tracks)]
+    texts = sentences(expressions, rng)
+    centre, size = rng.uniform((100, 120), (1140, 300), (tracks, 2)), rng.uniform((40, 30), (160, 110), (tracks, 2))
+    speed = rng.normal(0, 3, (tracks, 2))
+    frame, identity = np.divmod(np.arange(frames * tracks), tracks)
+    at = centre[identity] + speed[identity] * frame[:, None]
+    box = np.concatenate([at - size[identity] / 2, at + size[identity] / 2], axis=1)
+    truth = TrackSet.build(frame, identity, box)
+    refers = np.array([[all(o[k] == v for k, v in wanted.items()) for _, wanted in texts] for o in objects])
+    rows, columns = np.nonzero(refers[truth.identity])
+    named = tuple(Expression(text, f"{k}-{text.replace(' ', '-')}") for k, (text, _) in enumerate(texts))
+    return Video("made-up", SIZE, NoiseFrames(frames), truth, named, make_labels(rows, columns, (len(truth), len(named))))
+
+
+def sentences(count: int, rng: np.random.Generator) -> list[tuple[str, dict[str, str]]]:
+    """Different sentences and the attributes that each asks for.
+
+    Raises:
+        ValueError: The grammar has fewer sentences.
+    """
+    options: list[list[tuple[str, str | None]]] = [
+        [("", None), *((phrase.format(value), value) for value in KINDS[kind] for phrase in PHRASES[kind])] for kind in PHRASES
+    ]
+    every = []
+    for noun, colour, *after in product(KINDS["class"], ("", *KINDS["colour"]), *options):
+        text = " ".join(filter(None, [colour, noun, *(words for words, _ in after)]))
+        wanted = {"class": noun} | ({"colour": colour} if colour else {})
+        wanted |= {kind: value for kind, (_, value) in zip(PHRASES, after, strict=True) if value}
+        if len(wanted) <= 4:
+            every.append((text, wanted))
+    if count > len(every):
+        raise ValueError(f"{count} sentences asked, the grammar has {len(every)}")
+    return [every[k] for k in rng.choice(len(every), count, replace=False)]
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Hydra overrides of a benchmark's model and the image size that go with them.
+
+    Attributes:
+        overrides: For ``conf/train.yaml``.
+        image_size: (height, width).
+    """
+
+    overrides: tuple[str, ...]
+    image_size: tuple[int, int]
+
+
+PAPER = Sizes(("visual=rope_swin_tiny", "text=roberta"), (224, 672))
+#: The same architecture small, for tests and for trying a benchmark out.
+TOY = Sizes(
+    ("visual=rope_swin_tiny", "visual.embed_dim=16", "visual.num_heads=[1,2,4,8]", "visual.depths=[1,1,1,1]", "text=roberta",
+     "+text.config={hidden_size:32,num_hidden_layers:2,num_attention_heads:4,intermediate_size:64}"), (64, 192),
+)
+
+
+def random_model(sizes: Sizes, overrides: tuple[str, ...] = ()) -> tuple[Any, Any]:
+    """The model with random weights and the configuration it is of; nothing is fetched.
+
+    Args:
+        sizes: Which model.
+        overrides: Further overrides of ``conf/train.yaml``.
+    """
+    from hydra import compose, initialize_config_dir
+
+    import flexhook.experiment.resolvers  # noqa: F401  makes the configurations' resolvers known
+    from flexhook.experiment.build import build_model
+    from flexhook.experiment.config_folder import config_folder
+
+    image = f"image_size=[{sizes.image_size[0]},{sizes.image_size[1]}]"
+    plain = ("experiment=none", "name=bench", "run_dir=.", image, "visual.pretrained=null", "text.pretrained=false",
+             "text.tokenizer=hashing")
+    with initialize_config_dir(str(config_folder()), version_base=None):
+        cfg = compose("train", [*plain[:3], *sizes.overrides, *plain[3:], *overrides])
+    return build_model(cfg), cfg
