@@ -19,7 +19,6 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from flexhook.errors import ConfigError, FlexHookError
-from flexhook.experiment.mistakes import as_mistake
 from flexhook.experiment.resolvers import run_name
 from flexhook.experiment.resume import done
 from flexhook.experiment.study import Study, ablation_options, find_study
@@ -45,7 +44,7 @@ def run_of_sweep(cfg: DictConfig) -> float | None:
     try:
         result = train(cfg, resume=True)
     except Exception as error:
-        text = str(as_mistake(error) or traceback.format_exc())
+        text = str(error) if isinstance(error, FlexHookError) else traceback.format_exc()
         with whole_file(note) as temporary:
             temporary.write_text(text + "\n")
         log.error(f"failed: {cfg.run_dir}: {text.strip().splitlines()[-1]}")
