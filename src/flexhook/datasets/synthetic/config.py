@@ -8,7 +8,7 @@ from flexhook.datasets.synthetic.tracker import TrackerErrors
 from flexhook.errors import ConfigError
 
 #: Raised with every change that makes other data of the same configuration.
-VERSION = 4
+VERSION = 5
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class WorldConfig:
     unseen_share: float = 0.30
     motion_share: float = 0.5
     min_height: float = 34.0
-    min_unoccluded: float = 0.35
+    min_unoccluded: float = 0.5
     min_inside: float = 0.4
     size: tuple[int, int] = (375, 1242)
     image_height: int = 192

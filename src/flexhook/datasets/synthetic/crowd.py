@@ -91,7 +91,7 @@ class Crowd:
         if path is None:
             return
         travelled = self._travel(k, path, self.frames_moving[kind] / max(self.frames_of_kind[kind], 1), self.time[at])
-        if kind == "pedestrian":
+        if k.on_foot:
             free = np.clip(travelled, *stretch_on_foot(path))
             if (free != travelled)[self._sight(path.poses(free), size).in_view].any():
                 return
@@ -111,7 +111,7 @@ class Crowd:
             return
         colour = self._scarce(self.frames_of_colour, dict.fromkeys(COLOURS, 1 / len(COLOURS)))
         steps = np.abs(np.diff(travelled, prepend=travelled[0]))
-        stride = np.sin(rng.uniform(0, 2 * np.pi) + np.cumsum(steps) * (2.0 if kind == "cyclist" else 4.5))
+        stride = np.sin(rng.uniform(0, 2 * np.pi) + np.cumsum(steps) * (4.5 if k.on_foot else 2.0))
         self.things.append(Thing(kind, colour, size, poses, stride))
         self.sights.append(sight)
         self.hidden, self.in_view = hidden, in_view

@@ -32,6 +32,7 @@ class Kind:
         height: (least, greatest) metres.
         speed: (least, greatest) metres per second while it moves.
         turn_radius: (least, greatest) metres.
+        on_foot: Whether it walks, anywhere and mostly across our view, instead of driving in lanes.
     """
 
     category: str
@@ -41,11 +42,7 @@ class Kind:
     height: tuple[float, float]
     speed: tuple[float, float]
     turn_radius: tuple[float, float] = (6.0, 9.0)
-
-    @property
-    def is_vehicle(self) -> bool:
-        """Whether the kind counts as a vehicle (a cyclist does not)."""
-        return self.category == "car"
+    on_foot: bool = False
 
 
 KINDS: dict[str, Kind] = {
@@ -53,6 +50,6 @@ KINDS: dict[str, Kind] = {
     "van": Kind("car", 0.17, (4.4, 5.8), (1.85, 2.1), (1.8, 2.5), (6.0, 9.0)),
     "truck": Kind("car", 0.17, (5.2, 7.0), (2.0, 2.4), (2.1, 3.0), (6.0, 9.0), (7.0, 9.0)),
     "bus": Kind("car", 0.16, (6.0, 8.5), (2.1, 2.45), (2.2, 3.0), (6.0, 9.0), (7.5, 9.5)),
-    "pedestrian": Kind("pedestrian", 0.16, (0.4, 0.5), (0.5, 0.6), (1.6, 1.9), (1.3, 1.9), (1.0, 2.0)),
+    "pedestrian": Kind("pedestrian", 0.16, (0.4, 0.5), (0.5, 0.6), (1.6, 1.9), (1.6, 2.2), on_foot=True),
     "cyclist": Kind("pedestrian", 0.12, (1.6, 1.8), (0.5, 0.6), (1.6, 1.85), (3.5, 5.0), (4.0, 6.0)),
 }

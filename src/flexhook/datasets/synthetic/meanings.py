@@ -24,9 +24,10 @@ NOUNS: dict[str, tuple[str, ...]] = {
 }
 SIDES, DISTANCES, DIRECTIONS = ("left", "right", "front"), ("near", "far"), ("same", "counter", "crossing")
 MOTIONS = ("moving", "still", "turning", "turning left", "turning right", "approaching", "receding")
-#: Metres per second over the last HISTORY steps above which an object moves (on wheels, on foot),
-#: and changes its distance to us.
-MOVING, WALKING, CLOSING = 1.0, 0.5, 0.8
+#: Metres per second over the last HISTORY steps above which an object moves, on wheels and on foot.
+MOVING, WALKING = 1.0, 0.5
+#: Logarithm of the ratio of distances over HISTORY steps beyond which an object gets closer or farther: by a tenth.
+CLOSING = np.log(1.1)
 #: Radians in HISTORY steps above which it turns.
 TURNING = np.radians(9)
 #: Middle of the box, as a share of the frame's width, below which an object is on the left; the right mirrors it.
@@ -42,7 +43,7 @@ RESERVED: tuple[frozenset[str], ...] = tuple(
     for pair in (
         "red+van blue+truck green+bus yellow+car white+pedestrian black+cyclist"
         " van+moving truck+still bus+receding yellow+still blue+moving red+approaching"
-        " car+left cyclist+right pedestrian+far white+counter green+left"
+        " car+left cyclist+right pedestrian+far white+counter green+left person+front vehicle+near counter+right"
     ).split()
 )
 
@@ -99,7 +100,7 @@ class Facts:
         direction: Its heading relative to ours.
         moving: Whether it moves in the world.
         turning: -1 to the left, 1 to the right, 0 not.
-        closing: Metres per second by which it gets nearer to us.
+        closing: Logarithm of its distance to us HISTORY steps ago over that of now: positive when it gets closer.
     """
 
     kind: np.ndarray
@@ -145,7 +146,7 @@ def facts_of(scene: Scene, seen: Observations) -> Facts:
     moving = speed > np.where(kind == "pedestrian", WALKING, MOVING)
     turned = pose[:, 2] - past[:, 2]
     distance = np.hypot(*(pose - ego)[:, :2].T)
-    closing = (np.hypot(*(past - ego_past)[:, :2].T) - distance) / seconds
+    closing = np.log(np.hypot(*(past - ego_past)[:, :2].T) / distance)
     middle = (seen.box[:, 0] + seen.box[:, 2]) / 2 / scene.camera.size[1]
     heading = np.abs((pose[:, 2] - ego[:, 2] + np.pi) % (2 * np.pi) - np.pi)
     return Facts(

@@ -60,9 +60,9 @@ def simulate(name: str, index: int, mode: str, config: WorldConfig) -> Scene:
 
 def _ego_poses(mode: str, time: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """(n, 3) poses of the ego vehicle, which keeps to the middle of the street."""
-    speed, middle = rng.uniform(2.2, 3.4), time[-1] / 2
+    speed, middle = rng.uniform(1.2, 2.2), time[-1] / 2
     if mode == "turning":
-        radius, sign = 11.0, rng.choice([-1, 1])
+        radius, sign = 13.0, rng.choice([-1, 1])
         quarter = radius * np.pi / 2
         path = Path((0.0, -radius, 0.0), 0.0, quarter, sign / radius)
         return path.poses(steady(time, middle, speed) + quarter * rng.uniform(0.3, 0.7))

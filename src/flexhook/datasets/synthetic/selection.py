@@ -72,10 +72,13 @@ def _test_statements(
     """Sentences of a test video: seen ones, unseen combinations and unseen paraphrases."""
     known = set(said.values())
     values = frozenset().union(*(m.values for m in known))
-    half = max(1, round(config.unseen_share * config.expressions / 2)) if config.unseen_share else 0
-    combinations = _choose([m for m in true if m.reserved and m.values <= values], half, config, rng)
-    paraphrases = _choose([m for m in true if m in known], half, config, rng)
-    seen = _choose([m for m in true if m in known], config.expressions - 2 * half, config, rng)
+    new = [m for m in true if m.reserved and m.values <= values]
+    old = [m for m in true if m in known]
+    half = min(round(config.unseen_share * config.expressions / 2), len(new), len(old)) if config.unseen_share else 0
+    wanted = config.expressions - 2 * half
+    if half:
+        wanted = min(wanted, int(2 * half * (1 / config.unseen_share - 1)))
+    combinations, paraphrases, seen = (_choose(*c, config, rng) for c in ((new, half), (old, half), (old, wanted)))
     wordings: dict[Meaning, list[str]] = {}
     for sentence, meaning in said.items():
         wordings.setdefault(meaning, []).append(sentence)

@@ -30,7 +30,7 @@ def way_of(kind: Kind, ego: np.ndarray, rng: np.random.Generator) -> Path | None
     near, far = _DISTANCE
     distance, bearing = near + (far - near) * rng.random() ** 1.3, ego[2] + rng.uniform(-_HALF_VIEW, _HALF_VIEW)
     x, z = ego[0] + distance * np.sin(bearing), ego[1] + distance * np.cos(bearing)
-    if kind.speed[1] < 2:
+    if kind.on_foot:
         return _on_foot(x, z, float(ego[2]), rng)
     return _on_wheels(kind, x, z, rng)
 
@@ -45,7 +45,7 @@ def _on_wheels(kind: Kind, x: float, z: float, rng: np.random.Generator) -> Path
     if rng.random() < _RATHER_AT_CROSSINGS:
         return None
     around = rng.choice([0.0, np.pi])
-    offset = 0.0 if kind.is_vehicle else rng.uniform(-1.2, 1.2)
+    offset = rng.uniform(-0.8, 0.8)
     if on_north and (not on_east or rng.random() < 0.5):
         return Path((x - dx + _lane(dx) + offset, z, around))
     return Path((x, z - dz + _lane(dz) + offset, around + np.pi / 2))
@@ -56,16 +56,17 @@ def _lane(offset: float) -> float:
 
 
 def _turn(kind: Kind, x: float, z: float, rng: np.random.Generator) -> Path | None:
-    """A quarter turn at a crossing that keeps to the streets."""
-    heading, sign = rng.integers(4) * np.pi / 2, int(rng.choice([-1, 1]))
-    quarter = rng.uniform(*kind.turn_radius) * np.pi / 2
-    done = rng.uniform(0.1, 0.9)
-    curvature = sign * np.pi / 2 / quarter
-    path = Path((x, z, heading + sign * done * np.pi / 2), done * quarter, (1 - done) * quarter, curvature)
+    """A quarter or half turn at a crossing that keeps to the streets."""
+    quarters, sign, around = rng.integers(4), int(rng.choice([-1, 1])), int(rng.choice([1, 2]))
+    radius, done = rng.uniform(*kind.turn_radius) / around**0.5, rng.uniform(0.1, 0.9)
+    angle = around * np.pi / 2
+    heading = quarters * np.pi / 2 + sign * done * angle
+    path = Path((x, z, heading), done * angle * radius, (1 - done) * angle * radius, sign / radius)
     (x1, z1, _), (x2, z2, _) = path.poses(np.array([-path.before, path.after]))
-    entry, leave = (x1, z2) if round(heading / (np.pi / 2)) % 2 == 0 else (z1, x2)
+    enters = x1 if quarters % 2 == 0 else z1
+    leaves = x2 if (quarters + around) % 2 == 0 else z2
     limit = HALF_STREET - 1.3
-    return path if abs(to_street(entry)) < limit and abs(to_street(leave)) < limit else None
+    return path if abs(to_street(enters)) < limit and abs(to_street(leaves)) < limit else None
 
 
 def _on_foot(x: float, z: float, ego_yaw: float, rng: np.random.Generator) -> Path | None:

@@ -20,7 +20,7 @@ from flexhook.datasets.synthetic.parts import (
 
 WINDSCREEN, SIDE_GLASS, REAR_GLASS = (150, 178, 198), (66, 80, 92), (26, 28, 32)
 LAMP, TAIL, CHROME = (255, 250, 215), (240, 16, 20), (150, 152, 155)
-_PLATE, _GRILLE, _HOUSING, _ROUTE_SIGN = (232, 232, 225), (35, 35, 38), (24, 24, 26), (250, 150, 30)
+_PLATE, _HOUSING, _ROUTE_SIGN = (232, 232, 225), (24, 24, 26), (250, 150, 30)
 _STRIPE = (205, 205, 200)
 
 
@@ -30,21 +30,20 @@ def wheels(x: float, places: tuple[float, ...], radius: float) -> list[tuple[np.
 
 
 def lights(corners: np.ndarray, width: float, low: float, high: float, colour: Colour) -> list[tuple[np.ndarray, Colour]]:
-    """A light at each side of a four-cornered face in a dark housing, which sets it off from any paint.
+    """A light at each side of a four-cornered face, on a dark band that sets them off from any paint.
 
     Args:
         corners: (4, 3) corners of the face.
-        width: Of a housing, as a share of the face's.
-        low: Lower edge of the housings, as a share of the face's height.
+        width: Of a light, as a share of the face's.
+        low: Lower edge of the band, as a share of the face's height.
         high: Upper edge.
         colour: Of the lights.
     """
-    inset = 0.16 * (high - low)
-    details: list[tuple[np.ndarray, Colour]] = []
-    for left in (0.0, 1.0 - width):
-        details.append((quad(corners, left, low, left + width, high), _HOUSING))
-        details.append((quad(corners, left + 0.02, low + inset, left + width - 0.02, high - inset), colour))
-    return details
+    inset = 0.12 * (high - low)
+    return [
+        (quad(corners, 0.0, low, 1.0, high), _HOUSING),
+        *((quad(corners, u, low + inset, u + width, high - inset), colour) for u in (0.02, 0.98 - width)),
+    ]
 
 
 def car(length: float, width: float, height: float, paint: Colour) -> list[Part]:
@@ -54,14 +53,13 @@ def car(length: float, width: float, height: float, paint: Colour) -> list[Part]
     rear, top, front, left, right = box((-width / 2, width / 2), (low, waist), (-length / 2, length / 2), paint)
     rear = detailed(
         rear,
-        *lights(rear.corners, 0.32, 0.42, 0.94, TAIL),
-        (quad(rear.corners, 0.37, 0.25, 0.63, 0.5), _PLATE),
+        *lights(rear.corners, 0.36, 0.44, 0.94, TAIL),
+        (quad(rear.corners, 0.36, 0.20, 0.64, 0.42), _PLATE),
         (quad(rear.corners, 0.0, 0.0, 1.0, 0.16), UNDERBODY),
     )
     front = detailed(
         front,
         *lights(front.corners, 0.30, 0.44, 0.96, LAMP),
-        (quad(front.corners, 0.30, 0.35, 0.70, 0.75), _GRILLE),
         (quad(front.corners, 0.0, 0.0, 1.0, 0.16), UNDERBODY),
     )
     places = (-0.3 * length, 0.31 * length)
@@ -86,15 +84,14 @@ def van(length: float, width: float, height: float, paint: Colour) -> list[Part]
         rear,
         (quad(back, 0.10, 0.64, 0.46, 0.90), REAR_GLASS),
         (quad(back, 0.54, 0.64, 0.90, 0.90), REAR_GLASS),
-        *lights(back, 0.16, 0.16, 0.50, TAIL),
         (quad(back, 0.485, 0.06, 0.515, 0.95), UNDERBODY),
+        *lights(back, 0.34, 0.16, 0.42, TAIL),
         (quad(back, 0.0, 0.0, 1.0, 0.06), UNDERBODY),
     )
     screen = detailed(screen, (quad(pane, 0.07, 0.08, 0.93, 0.92), WINDSCREEN))
     nose = detailed(
         nose,
-        *lights(front, 0.30, 0.48, 0.98, LAMP),
-        (quad(front, 0.30, 0.40, 0.70, 0.85), _GRILLE),
+        *lights(front, 0.32, 0.46, 0.98, LAMP),
         (quad(front, 0.0, 0.0, 1.0, 0.2), UNDERBODY),
     )
     door = np.array([(0.86 * height, 0.06), (0.86 * height, 0.22), (0.56 * height, 0.36), (0.56 * height, 0.06)])
@@ -115,8 +112,7 @@ def truck(length: float, width: float, height: float, paint: Colour) -> list[Par
     front = detailed(
         front,
         (quad(front.corners, 0.06, 0.50, 0.94, 0.93), WINDSCREEN),
-        *lights(front.corners, 0.28, 0.13, 0.38, LAMP),
-        (quad(front.corners, 0.30, 0.16, 0.70, 0.42), _GRILLE),
+        *lights(front.corners, 0.32, 0.12, 0.40, LAMP),
         (quad(front.corners, 0.0, 0.0, 1.0, 0.09), UNDERBODY),
     )
     axle = length / 2 - 0.55 * cab_length
@@ -134,7 +130,7 @@ def truck(length: float, width: float, height: float, paint: Colour) -> list[Par
         ribs = [(quad(load[k].corners, u, 0.0, u + 0.02, 1.0), dark) for u in (0.18, 0.38, 0.58, 0.78)]
         load[k] = detailed(load[k], *ribs)
     frame = box((-half, half), (0.10 * height, floor), (-length / 2, load_front), UNDERBODY)
-    frame[0] = detailed(frame[0], *lights(frame[0].corners, 0.26, 0.20, 1.0, TAIL))
+    frame[0] = detailed(frame[0], *lights(frame[0].corners, 0.34, 0.15, 1.0, TAIL))
     frame[3] = detailed(frame[3], *wheels(-half, (-0.28 * length,), r))
     frame[4] = detailed(frame[4], *wheels(half, (-0.28 * length,), r))
     return [Part((rear, top, front, left, right)), Part(tuple(frame)), Part(tuple(load), 1)]
@@ -147,14 +143,13 @@ def bus(length: float, width: float, height: float, paint: Colour) -> list[Part]
     rear = detailed(
         rear,
         (quad(rear.corners, 0.10, 0.54, 0.90, 0.90), REAR_GLASS),
-        *lights(rear.corners, 0.20, 0.10, 0.44, TAIL),
-        (quad(rear.corners, 0.28, 0.12, 0.72, 0.34), UNDERBODY),
+        *lights(rear.corners, 0.34, 0.10, 0.36, TAIL),
     )
     front = detailed(
         front,
         (quad(front.corners, 0.04, 0.36, 0.96, 0.84), WINDSCREEN),
         (quad(front.corners, 0.2, 0.87, 0.8, 0.98), _ROUTE_SIGN),
-        *lights(front.corners, 0.26, 0.08, 0.28, LAMP),
+        *lights(front.corners, 0.32, 0.06, 0.30, LAMP),
     )
     sides = []
     for face, x in ((left, -half), (right, half)):
