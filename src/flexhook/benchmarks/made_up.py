@@ -73,11 +73,11 @@ def sentences(count: int, rng: np.random.Generator) -> list[tuple[str, dict[str,
     Raises:
         ValueError: The grammar has fewer sentences.
     """
-    options: list[list[tuple[str, str | None]]] = [
-        [("", None), *((phrase.format(value), value) for value in KINDS[kind] for phrase in PHRASES[kind])] for kind in PHRASES
+    options = [
+        [("", ""), *((phrase.format(value), value) for value in KINDS[kind] for phrase in PHRASES[kind])] for kind in PHRASES
     ]
     every = []
-    for noun, colour, *after in product(KINDS["class"], ("", *KINDS["colour"]), *options):
+    for noun, colour, after in product(KINDS["class"], ("", *KINDS["colour"]), product(*options)):
         text = " ".join(filter(None, [colour, noun, *(words for words, _ in after)]))
         wanted = {"class": noun} | ({"colour": colour} if colour else {})
         wanted |= {kind: value for kind, (_, value) in zip(PHRASES, after, strict=True) if value}
