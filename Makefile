@@ -2,6 +2,7 @@
 PYTHON ?= python3
 EXPERIMENT ?= synthetic
 ABLATION ?= components
+NAME ?= components
 SEEDS ?= 3
 ARGS ?=
 VENV := .venv
@@ -27,6 +28,9 @@ train: setup ## Train, score, evaluate and picture EXPERIMENT=synthetic on every
 
 sweep: setup ## Run ABLATION=components with SEEDS=3 seeds and report it (ARGS='overrides')
 	$(BIN)/python -m flexhook.experiment.sweep $(ABLATION) --seeds $(SEEDS) $(ARGS)
+
+study: setup ## Run or resume the study NAME=components on the embedded benchmark, into experiments/ (ARGS='overrides')
+	$(BIN)/python -m flexhook.experiment.sweep $(NAME) --study $(ARGS)
 
 test: setup ## Run the tests
 	$(BIN)/python -m pytest

@@ -375,3 +375,11 @@ def test_the_tracker_is_examined_too(tmp_path):
     world.text(tmp_path / "tracks/0001.txt", "1,1,500,500,5,5,1\n2,1,5,5,0,5,1\n9,1,5,5,5,5,1\n3,1,5,5,5,5\n")
     found = kinds(check(tmp_path, tracker))
     assert {"box-outside", "bad-box", "frame-outside-video", "wrong-columns"} <= set(found)
+
+
+def test_a_check_leaves_later_warnings_audible(tmp_path, caplog):
+    world.refer_kitti(tmp_path)
+    size = f"data.reader.sizes.default={list(world.SIZE)}"
+    run(["check", "data=refer_kitti", f"data.root={tmp_path}", "data.reader.splits={train:['0001']}", size])
+    ReferKitti(tmp_path, {"train": ["0001", "0002"]}, SIZES).video_names("train")
+    assert "0002" in caplog.text

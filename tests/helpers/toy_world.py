@@ -1,26 +1,65 @@
-"""A Refer-KITTI folder small enough to train on within seconds: boxes wander over smooth patterns, rules give the sentences."""
+"""A Refer-KITTI folder and encoders so small that a training run takes a second: boxes wander, rules give the sentences."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
+from contextlib import redirect_stderr, redirect_stdout
+from io import StringIO
 from pathlib import Path
 
 import numpy as np
+from lightning.pytorch.callbacks import Callback
 from PIL import Image
+from tiny_model import TinyText, TinyVisual
 from tiny_video import SIZE, NumberedFrames, make_tracks
+from torch import nn
 
 RULES = {
     "cars": lambda frame, identity: True,
-    "odd cars": lambda frame, identity: identity % 2 == 1,
+    "cars with odd plates": lambda frame, identity: identity % 2 == 1,
     "cars in the first half": lambda frame, identity: frame < 4,
     "cars that nobody sees": lambda frame, identity: False,
 }
 
 
-def write_toy_world(root, videos, sentences=RULES, seed=0):
-    """Write videos ``{name: {identity: frames}}`` with their true tracks as the tracker's output, too.
+class ToyVisual(TinyVisual):
+    """With batch statistics and dropout, so that a run depends on every random stream and every buffer."""
 
-    Returns:
-        The overrides of ``flexhook train`` that name the data: every video trains; give the splits yourself.
-    """
+    def __init__(self, strides=(16, 32), channels=(6, 8), dropout=0.1, batch_norm=True, image_size=None, **unused):
+        super().__init__(strides, channels)
+        self.norms = nn.ModuleList(nn.BatchNorm2d(c) if batch_norm else nn.Identity() for c in channels)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, images):
+        return [self.dropout(norm(m)) for norm, m in zip(self.norms, super().forward(images), strict=True)]
+
+
+class ToyText(TinyText):
+    """With dropout."""
+
+    def __init__(self, dropout=0.1, length=9, **unused):
+        super().__init__()
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, ids, mask):
+        return self.dropout(super().forward(ids, mask))
+
+
+class KillAt(Callback):
+    """Ends the process with SIGKILL after a step, as a machine that goes down does."""
+
+    def __init__(self, step):
+        self.step = step
+
+    def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx):
+        if trainer.global_step == self.step:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def write_toy_world(root, videos, sentences=RULES, seed=0):
+    """Write videos ``{name: {identity: frames}}`` in the raw layout, with their true tracks as the tracker's output, too."""
     root = Path(root)
     for k, (name, spans) in enumerate(videos.items()):
         truth = make_tracks(spans, seed + k)
@@ -29,9 +68,9 @@ def write_toy_world(root, videos, sentences=RULES, seed=0):
             path = put(root / "KITTI/training/image_02" / name / f"{index:06d}.png")
             Image.fromarray(frames.read(index)).save(path)
             rows = np.flatnonzero(truth.frame == index)
-            x1, y1, x2, y2 = (truth.box[rows] / [*SIZE[::-1], *SIZE[::-1]]).T
-            lines = [f"1 {truth.identity[r]} {a:.6f} {b:.6f} {w:.6f} {h:.6f}\n"
-                     for r, a, b, w, h in zip(rows, x1, y1, x2 - x1, y2 - y1, strict=True)]
+            boxes = truth.box[rows] / [*SIZE[::-1], *SIZE[::-1]]
+            lines = [f"1 {truth.identity[r]} {x1:.6f} {y1:.6f} {x2 - x1:.6f} {y2 - y1:.6f}\n"
+                     for r, (x1, y1, x2, y2) in zip(rows, boxes, strict=True)]
             put(root / "KITTI/labels_with_ids/image_02" / name / f"{index:06d}.txt").write_text("".join(lines))
         for sentence, refers in sentences.items():
             label = {}
@@ -40,23 +79,46 @@ def write_toy_world(root, videos, sentences=RULES, seed=0):
                     label.setdefault(str(frame), []).append(identity)
             content = {"label": label, "ignore": [], "video_name": name, "sentence": sentence}
             put(root / "expression" / name / f"{sentence.replace(' ', '-')}.json").write_text(json.dumps(content))
-        lines = [f"{f + 1},{i},{b[0]:.2f},{b[1]:.2f},{b[2] - b[0]:.2f},{b[3] - b[1]:.2f},1,-1,-1,-1\n"
-                 for f, i, b in zip(truth.frame, truth.identity, truth.box, strict=True)]
+        lines = [f"{f + 1},{i},{x1:.2f},{y1:.2f},{x2 - x1:.2f},{y2 - y1:.2f},1,-1,-1,-1\n"
+                 for f, i, (x1, y1, x2, y2) in zip(truth.frame, truth.identity, truth.box, strict=True)]
         put(root / "tracks" / name / "car" / "predict.txt").write_text("".join(lines))
         put(root / "tracks" / name / "pedestrian" / "predict.txt").write_text("")
     return root
 
 
 def toy_overrides(root, train, val, test):
-    """Overrides of ``flexhook train`` for a toy world and these videos."""
-    splits = ",".join(f"{split}:[{','.join(map(repr, names))}]" for split, names in
-                      (("train", train), ("val", val), ("test", test)))
+    """Overrides of ``flexhook train`` for a toy world and these of its videos."""
+    names = {"train": train, "val": val, "test": test}
+    splits = [f"data.reader.splits.{split}=[{','.join(map(repr, videos))}]" for split, videos in names.items()]
     return [
-        "experiment=none", "name=toy", "data=refer_kitti", f"data.root={root}", f"data.reader.splits={{{splits}}}",
-        f"data.reader.sizes={{default:[{SIZE[0]},{SIZE[1]}]}}", "image_size=[64,192]", "+visual.strides=[16,32]",
-        "sampling.expressions=4", "sampling.positives=2", "freeze=[visual,text]", "pictures=false", "optim.epochs=2",
-        "optim.optimizer.lr=1e-3",
+        "experiment=none", "name=toy", "data=refer_kitti", f"data.root={root}", *splits,
+        f"data.reader.sizes.default=[{SIZE[0]},{SIZE[1]}]", "image_size=[32,96]", "visual._target_=toy_world.ToyVisual",
+        "text._target_=toy_world.ToyText", "sampling.expressions=4", "sampling.positives=2", "sampling.stride=1",
+        "optim.epochs=2", "optim.optimizer.lr=3e-3", "pictures=false", "trainer.log_every_n_steps=1",
     ]  # fmt: skip
+
+
+def run_here(argv, folder):
+    """``flexhook`` in this process, from a folder: (exit status, what it wrote to standard output and error)."""
+    from flexhook.commands.main import main
+
+    before, said = os.getcwd(), StringIO()
+    os.chdir(folder)
+    try:
+        with redirect_stdout(said), redirect_stderr(said):
+            status = main([str(a) for a in argv])
+    finally:
+        os.chdir(before)
+    return status, said.getvalue()
+
+
+def start(argv, folder, **more):
+    """``flexhook`` in a process of its own, which knows the toy encoders."""
+    path = os.pathsep.join([str(Path(__file__).parent), *filter(None, [os.environ.get("PYTHONPATH")])])
+    return subprocess.Popen(
+        [sys.executable, "-m", "flexhook.commands.main", *map(str, argv)], cwd=folder, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=os.environ | {"PYTHONPATH": path}, **more,
+    )  # fmt: skip
 
 
 def put(path):

@@ -11,10 +11,11 @@ boxes, identities, sentences and splits are wrong, and whether tracker or expres
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib.util
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from flexhook.commands.data_config import Progress, add_data_arguments, open_data
@@ -50,8 +51,7 @@ def run(args: argparse.Namespace) -> int:
         flexhook.errors.InputError: The dataset is not named right, or its folder does not exist.
     """
     config, reader, tracker = open_data(args.overrides, args.config_dir)
-    logging.getLogger("flexhook.datasets").setLevel(logging.ERROR)  # what reading warns of is in the report
-    with Progress("frames checked") as advance:
+    with _silent(logging.getLogger("flexhook.datasets")), Progress("frames checked") as advance:
         report = check_dataset(
             reader,
             tracker,
@@ -70,6 +70,17 @@ def run(args: argparse.Namespace) -> int:
         f"{errors} errors, {warnings} warnings: " + ("nothing makes results wrong" if report.ok else "results would be wrong")
     )
     return 0 if report.ok else 1
+
+
+@contextlib.contextmanager
+def _silent(logger: logging.Logger) -> Iterator[None]:
+    """Keep back what reading warns of: it is in the report."""
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def token_counter(tokenizer: str | None) -> Callable[[str], int]:

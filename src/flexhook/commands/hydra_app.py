@@ -10,14 +10,13 @@ from unittest import mock
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig
-from omegaconf.errors import OmegaConfBaseException
 
 import flexhook.experiment.resolvers  # noqa: F401  makes the configurations' resolvers known
-from flexhook.errors import ConfigError, FlexHookError
+from flexhook.errors import FlexHookError
 from flexhook.experiment.config_folder import config_folder
+from flexhook.experiment.mistakes import as_mistake
 
 
 def hydra_command(config_name: str, task: Callable[[DictConfig], object]) -> Callable[[list[str]], int]:
@@ -66,25 +65,3 @@ def hydra_command(config_name: str, task: Callable[[DictConfig], object]) -> Cal
         return 0
 
     return run
-
-
-def as_mistake(error: Exception) -> FlexHookError | None:
-    """The error as a message for whoever wrote the configuration or the input; None for an error of the program."""
-    known = input_error_behind(error)
-    if known is not None:
-        return known
-    if isinstance(error, HydraException | OmegaConfBaseException):
-        return ConfigError(str(error).strip(), hint="`--cfg job` prints the composed configuration, `--help` the groups")
-    if isinstance(error, ValueError) and "Config group override" in str(error):
-        return ConfigError(str(error), expected="GROUP=NAME", hint="GROUP=none leaves an overlay out")
-    return None
-
-
-def input_error_behind(error: BaseException) -> FlexHookError | None:
-    """The project's own error that led to ``error``, if one did: Hydra wraps what a constructor raises."""
-    seen: BaseException | None = error
-    while seen is not None:
-        if isinstance(seen, FlexHookError):
-            return seen
-        seen = seen.__cause__ or seen.__context__
-    return None

@@ -11,6 +11,7 @@ from flexhook.commands.hydra_app import hydra_command
 from flexhook.datasets.expressions import slug
 from flexhook.datasets.mot import read_mot, write_mot
 from flexhook.errors import ConfigError, InputError
+from flexhook.experiment.check_config import check_config
 from flexhook.structures import Expression, TrackSet, Video, make_labels
 
 
@@ -20,6 +21,7 @@ def task(cfg: DictConfig) -> None:
     Raises:
         InputError: Video, tracks, sentences or checkpoint are missing or malformed.
     """
+    check_config(cfg)
     video = open_video(cfg)
     tracks = read_mot(cfg.tracks, first_frame=cfg.first_frame, min_confidence=cfg.min_confidence)
     check_tracks(tracks, video, cfg)

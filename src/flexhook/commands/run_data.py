@@ -12,9 +12,9 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from flexhook.commands.hydra_app import input_error_behind
 from flexhook.datasets.reader import Reader
 from flexhook.errors import ConfigError, InputError
+from flexhook.experiment.mistakes import input_error_behind
 from flexhook.experiment.run_folder import read_config
 
 

@@ -17,9 +17,11 @@ def task(cfg: DictConfig) -> None:
         InputError: Checkpoint, data or tracks are missing or malformed.
     """
     from flexhook.experiment.build import build_reader, load_model
+    from flexhook.experiment.check_config import check_config
     from flexhook.experiment.run_folder import write_config
     from flexhook.experiment.scoring_job import best_device, build_engine, build_tracker, score_videos
 
+    check_config(cfg)
     print(f"loading {cfg.ckpt}", flush=True)
     model, trained = load_model(cfg.ckpt)
     trained.scoring = cfg.scoring

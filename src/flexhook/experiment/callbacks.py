@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import lightning as L
 import torch
@@ -15,10 +16,15 @@ from flexhook.experiment.module import ReferringModule
 
 
 class EpochLine(Callback):
-    """Prints one line per epoch: losses, validation scores, seconds, what is left."""
+    """Prints one line per epoch: losses, validation scores, seconds, what is left; within a long one where it is.
 
-    def __init__(self) -> None:
-        self._begin = self._epoch_begin = 0.0
+    Args:
+        every: Seconds between two lines within an epoch, at least.
+    """
+
+    def __init__(self, every: float = 30.0) -> None:
+        self.every = every
+        self._begin = self._epoch_begin = self._said = 0.0
 
     def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         """Start the clock."""
@@ -26,7 +32,17 @@ class EpochLine(Callback):
 
     def on_train_epoch_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         """Start the epoch's clock."""
-        self._epoch_begin = time.perf_counter()
+        self._epoch_begin = self._said = time.perf_counter()
+
+    @rank_zero_only
+    def on_train_batch_end(
+        self, trainer: L.Trainer, module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Print where the epoch is."""
+        now, done, steps = time.perf_counter(), batch_idx + 1, int(trainer.num_training_batches)
+        if now - self._said >= self.every and done < steps:
+            self._said, left = now, (now - self._epoch_begin) / done * (steps - done)
+            print(f"  step {done}/{steps}  loss {float(outputs['loss']):.4f}  {left:.0f} s left in the epoch", flush=True)
 
     @rank_zero_only
     def on_train_epoch_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
@@ -41,7 +57,7 @@ class EpochLine(Callback):
 
 
 class CheckpointContent(Callback):
-    """Adds the composed configuration to checkpoints and leaves frozen encoders' weights out of them.
+    """Adds configuration and validation scores to checkpoints and leaves frozen encoders' weights out of them.
 
     A frozen encoder is the pretrained one that the configuration names; its fingerprint is kept and compared on loading.
     One whose batch statistics go on moving (``freeze_mode=train``) is kept whole.
@@ -64,7 +80,12 @@ class CheckpointContent(Callback):
         checkpoint["state_dict"] = {
             k: v for k, v in checkpoint["state_dict"].items() if not k.startswith(tuple(f"model.{name}." for name in constant))
         }
-        checkpoint["flexhook"] = {"version": __version__, "config": self.config, "frozen": dict(self._fingerprints)}
+        checkpoint["flexhook"] = {
+            "version": __version__,
+            "config": self.config,
+            "frozen": dict(self._fingerprints),
+            "metrics": {k: float(v) for k, v in trainer.callback_metrics.items() if k.startswith("val/")},
+        }
 
 
 class SharedBuffers(Callback):

@@ -13,6 +13,7 @@ from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.pytorch.callbacks import ModelCheckpoint
 
 from flexhook.errors import InputError
+from flexhook.experiment.csv_log import keep_rows
 from flexhook.experiment.features import weights_fingerprint
 from flexhook.structures.whole_files import whole_file
 
@@ -61,7 +62,7 @@ class BestCheckpoints(ModelCheckpoint):
 
 
 def take_over(checkpoint: dict, path: Path, folder: Path) -> None:
-    """Copy what a run that resumes in another folder goes on with: its best checkpoints so far and its log.
+    """Bring what a run that resumes goes on with into its folder: the best checkpoints so far and the log up to there.
 
     Args:
         checkpoint: The content of the checkpoint it resumes from.
@@ -69,6 +70,7 @@ def take_over(checkpoint: dict, path: Path, folder: Path) -> None:
         folder: The folder of the run that goes on.
     """
     source, target = path.resolve().parent, (folder / "checkpoints").resolve()
+    keep_rows(source.parent / "metrics.csv", folder / "metrics.csv", int(checkpoint.get("global_step", 0)))
     if source == target:
         return
     states = [s for s in checkpoint.get("callbacks", {}).values() if isinstance(s, dict) and "best_k_models" in s]
@@ -76,12 +78,9 @@ def take_over(checkpoint: dict, path: Path, folder: Path) -> None:
     missing = sorted(name for name in names if not (source / name).is_file())
     if missing:
         log.warning(f"{', '.join(missing)} of the earlier run do not lie in {source} and are out of the choice")
-    wanted = [(source / name, target / name) for name in names.difference(missing)]
-    if (source.parent / "metrics.csv").is_file():
-        wanted.append((source.parent / "metrics.csv", folder / "metrics.csv"))
-    for one, other in wanted:
-        with whole_file(other) as temporary:
-            shutil.copyfile(one, temporary)
+    for name in names.difference(missing):
+        with whole_file(target / name) as temporary:
+            shutil.copyfile(source / name, temporary)
 
 
 def read_checkpoint(path: str | Path) -> dict:

@@ -15,8 +15,7 @@ from flexhook.structures.whole_files import whole_file
 class CSVLog(Logger):
     """Writes ``metrics.csv`` in a folder, columns as they come up, rows in the order of steps.
 
-    A run that resumes from a checkpoint keeps the rows up to the checkpoint's step and drops later ones, so that the file
-    ends like an uninterrupted run's.
+    It goes on with the rows that the file has; :func:`keep_rows` leaves in it those that a resumed run does not log again.
 
     Args:
         folder: The run folder.
@@ -25,8 +24,7 @@ class CSVLog(Logger):
     def __init__(self, folder: str | Path) -> None:
         super().__init__()
         self.path = Path(folder) / "metrics.csv"
-        self.rows: dict[int, dict[str, float]] = {}
-        self._resumed = False
+        self.rows = _read(self.path) if self.path.is_file() else {}
 
     @property
     def name(self) -> str:
@@ -51,18 +49,12 @@ class CSVLog(Logger):
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
         """Add values to a step's row."""
         step = 0 if step is None else step
-        if not self._resumed:
-            self._take_over(step)
         self.rows.setdefault(step, {"step": step}).update({k: float(v) for k, v in metrics.items()})
 
     @rank_zero_only
     def save(self) -> None:
         """Write the file whole."""
-        columns = list(dict.fromkeys(["step", "epoch", *(name for row in self.rows.values() for name in sorted(row))]))
-        with whole_file(self.path) as temporary, open(temporary, "w", newline="") as stream:
-            writer = csv.DictWriter(stream, columns)
-            writer.writeheader()
-            writer.writerows(self.rows[k] for k in sorted(self.rows))
+        _write(self.path, self.rows)
 
     @rank_zero_only
     def finalize(self, status: str) -> None:
@@ -70,12 +62,28 @@ class CSVLog(Logger):
         if self.rows:
             self.save()
 
-    def _take_over(self, step: int) -> None:
-        """Rows of an earlier part of this run, before ``step``."""
-        self._resumed = True
-        if step and self.path.is_file():
-            with open(self.path, newline="") as stream:
-                for row in csv.DictReader(stream):
-                    if int(row["step"]) < step:
-                        self.rows[int(row["step"])] = {
-                            k: int(v) if k == "step" else float(v) for k, v in row.items() if v}
+
+def keep_rows(source: Path, target: Path, before: int) -> None:
+    """Leave a log's rows before a step as the beginning of a resumed run's log.
+
+    Args:
+        source: The metrics.csv of the run so far; it may be missing.
+        target: The resumed run's; it may be the same.
+        before: Steps done in the checkpoint that the run resumes from.
+    """
+    if source.is_file():
+        _write(target, {step: row for step, row in _read(source).items() if step < before})
+
+
+def _read(path: Path) -> dict[int, dict[str, float]]:
+    with open(path, newline="") as stream:
+        rows = [{k: float(v) for k, v in row.items() if v} for row in csv.DictReader(stream)]
+    return {int(row["step"]): {**row, "step": int(row["step"])} for row in rows}
+
+
+def _write(path: Path, rows: dict[int, dict[str, float]]) -> None:
+    columns = list(dict.fromkeys(["step", "epoch", *(name for row in rows.values() for name in sorted(row))]))
+    with whole_file(path) as temporary, open(temporary, "w", newline="") as stream:
+        writer = csv.DictWriter(stream, columns)
+        writer.writeheader()
+        writer.writerows(rows[k] for k in sorted(rows))

@@ -164,6 +164,7 @@ class ReferringDataModule(L.LightningDataModule):
             collate_fn=SafeCollator(collator),
             num_workers=self.num_workers,
             persistent_workers=self.num_workers > 0,
+            generator=torch.Generator(),  # an iterator draws a seed when it is made; dropout's stream stays untouched
             pin_memory=torch.cuda.is_available(),
             multiprocessing_context="spawn" if self.num_workers and torch.cuda.is_available() else None,
         )

@@ -2,23 +2,36 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import sys
+from pathlib import Path
 
 from omegaconf import OmegaConf
 
-from flexhook.errors import FlexHookError
-from flexhook.experiment.ranks import end_with_parent
+from flexhook.experiment.mistakes import as_mistake
+from flexhook.experiment.ranks import end_with_parent, mistake_file
+from flexhook.structures.whole_files import whole_file
 
 
 def main() -> int:
-    """Load the configuration and train as this rank."""
+    """Load the configuration and train as this rank; a mistake in the input is left for the supervising process."""
     from flexhook.experiment.train import train_rank
 
     end_with_parent()
+    folder, rank = Path(sys.argv[1]).parent, int(os.environ["FLEXHOOK_RANK"])
+    handlers: list[logging.Handler] = [logging.StreamHandler(sys.stdout)]
+    if rank == 0:
+        handlers.append(logging.FileHandler(folder / "train.log"))
+    logging.basicConfig(level=logging.INFO if rank == 0 else logging.WARNING, format="%(message)s", handlers=handlers)
     try:
         train_rank(OmegaConf.load(sys.argv[1]))  # type: ignore[arg-type]
-    except FlexHookError as error:
-        print(f"flexhook train: {error}", file=sys.stderr)
+    except Exception as error:
+        known = as_mistake(error)
+        if known is None:
+            raise
+        with whole_file(mistake_file(folder / "logs", rank)) as temporary:
+            temporary.write_text(str(known))
         return 2
     return 0
 

@@ -114,12 +114,14 @@ def run_ranks(config: Path, world_size: int, log_folder: Path) -> None:
     Args:
         config: The job's config.yaml.
         world_size: Number of processes.
-        log_folder: Where the output of ranks above 0 goes.
+        log_folder: Where the output of ranks above 0 goes, and what they find wrong.
 
     Raises:
-        FlexHookError: A rank failed; the others were ended.
+        FlexHookError: A rank failed, with its message where the input was wrong; the others were ended.
     """
     log_folder.mkdir(parents=True, exist_ok=True)
+    for rank in range(world_size):
+        mistake_file(log_folder, rank).unlink(missing_ok=True)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -161,11 +163,19 @@ def _wait(ranks: list[subprocess.Popen], log_folder: Path) -> None:
         time.sleep(0.1)
     failed = [k for k, p in enumerate(ranks) if p.poll() not in (None, 0)]
     if failed:
+        mistakes = [mistake_file(log_folder, k) for k in range(len(ranks)) if mistake_file(log_folder, k).is_file()]
+        if mistakes:
+            raise FlexHookError(mistakes[0].read_text())
         log = log_folder / f"rank{failed[0]}.txt"
         tail = "\n".join(log.read_text().splitlines()[-15:]) if log.is_file() else ""
         code = ranks[failed[0]].returncode
         raise FlexHookError(f"process {failed[0]} of {len(ranks)} ended with status {code}; its message stands above"
                             + (f" or in {log}:\n{tail}" if tail else "."))
+
+
+def mistake_file(log_folder: Path, rank: int) -> Path:
+    """Where a rank leaves the message about what it found wrong with the input, for the supervising process."""
+    return log_folder / f"rank{rank}.mistake"
 
 
 def end_with_parent() -> None:

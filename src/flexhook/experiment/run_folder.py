@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from flexhook import __version__
 from flexhook.datasets.reader import Reader
-from flexhook.errors import InputError
+from flexhook.errors import ConfigError, InputError
 from flexhook.structures.whole_files import whole_file
 
 PACKAGES = ("torch", "torchvision", "lightning", "hydra-core", "transformers", "timm", "trackeval", "numpy")
@@ -95,7 +95,18 @@ def meta(cfg: DictConfig, fingerprint: str) -> dict[str, Any]:
         "data": {"name": cfg.data.name, "fingerprint": fingerprint},
         "hardware": {"cpu": _cpu(), "cores": os.cpu_count(), "gpus": gpus},
         "protocol": cfg.protocol.name,
+        "remarks": remarks(cfg.protocol),
     }
+
+
+def remarks(protocol: DictConfig) -> list[str]:
+    """What a reader of the results has to know about the protocol; nothing of the default one."""
+    said = {
+        "Validated on the test videos with their true boxes: they chose the checkpoint.": protocol.validate_on == "test",
+        "A track's last observation was never judged.": not protocol.judge_last_observation,
+        "Frozen encoders stayed in training mode.": protocol.freeze_mode == "train",
+    }
+    return [text for text, holds in said.items() if holds]
 
 
 def _cpu() -> str:
@@ -107,9 +118,21 @@ def _cpu() -> str:
 
 
 def forget_results(folder: Path) -> None:
-    """Remove what an earlier run in the same folder ended with, so that it is not taken for this one's."""
+    """Remove what an earlier attempt in the same folder ended with, so that it is not taken for this one's."""
     for name in ("metrics.json", "expressions.csv", "sequences.npz"):
         (folder / name).unlink(missing_ok=True)
+
+
+def begin(folder: Path) -> None:
+    """Make sure that a run which begins anew does not mix with another one.
+
+    Raises:
+        ConfigError: The folder holds checkpoints.
+    """
+    if any((folder / "checkpoints").glob("*.ckpt")):
+        raise ConfigError("the folder holds checkpoints of a run", file=folder, expected="a folder for a new run",
+                          hint="Resume that run with ckpt_path=FOLDER/checkpoints/last.ckpt, or set hydra.run.dir to another")
+    (folder / "metrics.csv").unlink(missing_ok=True)
 
 
 def write_metrics(folder: Path, metrics: Mapping[str, float]) -> None:

@@ -19,26 +19,30 @@ from flexhook.datasets.reader import Reader
 from flexhook.errors import ConfigError, InputError
 from flexhook.experiment.build import build_datamodule, build_module, build_reader
 from flexhook.experiment.callbacks import CheckpointContent, SharedBuffers
+from flexhook.experiment.check_config import check_config
 from flexhook.experiment.checkpoints import WholeCheckpoints, load_weights, read_checkpoint, take_over
 from flexhook.experiment.costs import EpochTimes, RunCosts
 from flexhook.experiment.module import ReferringModule
 from flexhook.experiment.own_gpu import take_gpu
+from flexhook.experiment.precision import fast_precision
 from flexhook.experiment.ranks import StartedRanks, num_processes, run_ranks
 from flexhook.experiment.results import evaluate_split, leave_curves, leave_sheets
-from flexhook.experiment.precision import fast_precision
 from flexhook.experiment.resume import best_f1, go_on
 from flexhook.experiment.run_folder import (
+    begin,
     data_fingerprint,
     forget_results,
     meta,
     point_latest,
     read_config,
+    remarks,
     write_config,
     write_json,
     write_metrics,
 )
 from flexhook.experiment.scheduled_ranks import ScheduledRanks
 from flexhook.experiment.scoring_job import build_engine, build_tracker, score_videos
+from flexhook.experiment.wandb_log import WandbLog
 
 log = logging.getLogger(__name__)
 
@@ -60,20 +64,21 @@ def train(cfg: DictConfig, resume: bool = False) -> float | None:
         ConfigError: With ``resume``, the folder holds a run of another configuration.
     """
     folder = Path(cfg.run_dir)
+    check_config(cfg)
     if cfg.own_gpu:
         take_gpu()
     if resume and go_on(folder, cfg):
         log.info(f"done already: {folder}")
         return best_f1(folder)
-    if cfg.select_by not in ("f1", "hota"):
-        raise ConfigError(f"select_by is '{cfg.select_by}'", expected="f1 or hota")
     earlier = None if cfg.ckpt_path is None else read_checkpoint(cfg.ckpt_path)
 
     def prepare() -> None:
+        if earlier is None:
+            begin(folder)
+        else:
+            take_over(earlier, Path(cfg.ckpt_path), folder)
         forget_results(folder)
         write_config(folder, cfg)
-        if earlier is not None:
-            take_over(earlier, Path(cfg.ckpt_path), folder)
         build_reader(cfg)  # the data is made or missed before any rank starts
 
     ranks = ScheduledRanks() if ScheduledRanks.detect() else None
@@ -99,9 +104,11 @@ def train_rank(cfg: DictConfig) -> None:
     Args:
         cfg: The resolved configuration.
     """
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    for text in ("in eval mode at the start", "does not have many workers", "logging interval", "TF32", "LeafSpec"):
-        warnings.filterwarnings("ignore", f".*{text}.*")  # expected here: frozen encoders, cached features
+    for name in ("lightning.pytorch", "timm"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    for text in ("in eval mode at the start", "does not have many workers", "logging interval", "TF32", "LeafSpec",
+                 "exists and is not empty"):
+        warnings.filterwarnings("ignore", f".*{text}.*")  # expected here: frozen encoders, cached features, resumed runs
     folder = Path(cfg.run_dir)
     L.seed_everything(cfg.seed, verbose=False)
     reader = build_reader(cfg)
@@ -118,10 +125,9 @@ def train_rank(cfg: DictConfig) -> None:
     if cfg.cache_features:
         _cache_features(cfg, trainer, module, data)
     trainer.fit(module, data, ckpt_path=cfg.ckpt_path, weights_only=True)
-    metrics = _validation_metrics(trainer)
     costs.trained(trainer, module)
-    best = choose_checkpoint(cfg, trainer, module, reader)
-    load_weights(module.model, read_checkpoint(best), str(best))
+    best, metrics = choose_checkpoint(cfg, trainer, module, reader)
+    load_weights(module.model, read_checkpoint(best), best)
     if main:
         log.info(f"best checkpoint: {best}")
         if cfg.pictures:
@@ -135,7 +141,7 @@ def train_rank(cfg: DictConfig) -> None:
         if main:
             evaluation = evaluate_split(cfg, reader, "test", folder / "scores", folder)
             metrics |= evaluation.metrics("test")
-            log.info(str(evaluation))
+            log.info("\n".join([str(evaluation), *remarks(cfg.protocol)]))
             if cfg.pictures:
                 leave_sheets(folder, reader, evaluation)
     if main:
@@ -144,6 +150,8 @@ def train_rank(cfg: DictConfig) -> None:
         for logger in trainer.loggers:
             logger.log_metrics({k: v for k, v in metrics.items() if not k.startswith("val/")}, trainer.global_step)
             logger.save()
+            if isinstance(logger, WandbLog):
+                logger.leave_results(metrics)
     trainer.strategy.barrier()
 
 
@@ -192,41 +200,39 @@ def _cache_features(cfg: DictConfig, trainer: L.Trainer, module: ReferringModule
                        (trainer.global_rank, trainer.world_size))
 
 
-def _validation_metrics(trainer: L.Trainer) -> dict[str, float]:
-    """Validation scores of the epoch with the best F1, and that epoch's number of checkpoints kept."""
-    checkpoint = trainer.checkpoint_callback
-    best = getattr(checkpoint, "best_model_score", None)
-    return {} if best is None else {"val/F1": float(best)}
+def choose_checkpoint(
+    cfg: DictConfig, trainer: L.Trainer, module: ReferringModule, reader: Reader
+) -> tuple[Path, dict[str, float]]:
+    """The checkpoint to test, and its validation scores.
 
-
-def choose_checkpoint(cfg: DictConfig, trainer: L.Trainer, module: ReferringModule, reader: Reader) -> Path:
-    """The checkpoint to test: best validation F1, or best HOTA on the validation videos with tracker boxes.
-
-    Without validation videos it is the last one.
+    That is the one with the best validation F1, or the best HOTA on the validation videos with tracker boxes; without
+    validation videos the last one.
     """
     callback = trainer.checkpoint_callback
     if not isinstance(callback, ModelCheckpoint):
         raise ConfigError("the configuration has no checkpoint callback", expected="callbacks.checkpoint")
     candidates = sorted(callback.best_k_models, key=lambda p: float(callback.best_k_models[p]), reverse=True)
-    if not candidates:
-        path = callback.last_model_path or callback.best_model_path
-        if not path:
-            raise InputError("training left no checkpoint", file=callback.dirpath, hint="Raise optim.epochs")
-        return Path(path)
-    if cfg.select_by == "f1":
-        return Path(callback.best_model_path)
-    names, best = reader.video_names(cfg.protocol.validate_on), (-1.0, candidates[0])
-    for path in candidates:
-        load_weights(module.model, read_checkpoint(path), path)
-        engine = build_engine(module.model, cfg, trainer.strategy.root_device)
-        scores = Path(cfg.run_dir) / ".select"
-        score_videos(engine, reader, build_tracker(cfg), names, scores, (trainer.global_rank, trainer.world_size))
-        trainer.strategy.barrier()
-        hota = evaluate_split(cfg, reader, cfg.protocol.validate_on, scores, None).metrics("val")["val/HOTA"]
-        log.info(f"validation HOTA {hota:.2f} with tracker boxes: {Path(path).name}")
-        best = max(best, (hota, path), key=lambda pair: pair[0])
-        trainer.strategy.barrier()
-        if trainer.global_rank == 0:
-            shutil.rmtree(scores)
-        trainer.strategy.barrier()
-    return Path(best[1])
+    chosen, scores = candidates[0] if candidates else callback.last_model_path, {}
+    if not chosen:
+        raise InputError("training left no checkpoint", file=callback.dirpath, hint="Raise optim.epochs")
+    if candidates and cfg.select_by == "hota":
+        hota = [_validation_hota(cfg, trainer, module, reader, Path(path)) for path in candidates]
+        best = max(range(len(hota)), key=hota.__getitem__)
+        chosen, scores = candidates[best], {"val/HOTA": hota[best]}
+    found = {k: v for k, v in read_checkpoint(chosen)["flexhook"]["metrics"].items() if k != "val/loss"}
+    return Path(chosen), {**found, **scores}
+
+
+def _validation_hota(cfg: DictConfig, trainer: L.Trainer, module: ReferringModule, reader: Reader, path: Path) -> float:
+    load_weights(module.model, read_checkpoint(path), path)
+    engine, scores = build_engine(module.model, cfg, trainer.strategy.root_device), Path(cfg.run_dir) / ".select"
+    names = reader.video_names(cfg.protocol.validate_on)
+    score_videos(engine, reader, build_tracker(cfg), names, scores, (trainer.global_rank, trainer.world_size))
+    trainer.strategy.barrier()
+    hota = evaluate_split(cfg, reader, cfg.protocol.validate_on, scores, None).metrics("val")["val/HOTA"]
+    log.info(f"validation HOTA {hota:.2f} with tracker boxes: {path.name}")
+    trainer.strategy.barrier()
+    if trainer.global_rank == 0:
+        shutil.rmtree(scores)
+    trainer.strategy.barrier()
+    return hota

@@ -1,0 +1,30 @@
+"""Whose mistake an exception is: the configuration's or the input's, which one message explains, or the program's."""
+
+from __future__ import annotations
+
+from hydra.errors import HydraException
+from omegaconf.errors import OmegaConfBaseException
+
+from flexhook.errors import ConfigError, FlexHookError
+
+
+def as_mistake(error: Exception) -> FlexHookError | None:
+    """The error as a message for whoever wrote the configuration or the input; None for an error of the program."""
+    known = input_error_behind(error)
+    if known is not None:
+        return known
+    if isinstance(error, HydraException | OmegaConfBaseException):
+        return ConfigError(str(error).strip(), hint="`--cfg job` prints the composed configuration, `--help` the groups")
+    if isinstance(error, ValueError) and "Config group override" in str(error):
+        return ConfigError(str(error), expected="GROUP=NAME", hint="GROUP=none leaves an overlay out")
+    return None
+
+
+def input_error_behind(error: BaseException) -> FlexHookError | None:
+    """The project's own error that led to ``error``, if one did: Hydra wraps what a constructor raises."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, FlexHookError):
+            return seen
+        seen = seen.__cause__ or seen.__context__
+    return None

@@ -1,0 +1,54 @@
+"""The benchmarks of the model run at toy size, agree with their baseline and say what they measured."""
+
+import re
+
+import numpy as np
+import pytest
+
+from flexhook.benchmarks.made_up import made_up_video
+from flexhook.commands.bench import run
+from flexhook.errors import InputError
+
+
+def test_made_up_content_is_like_real_content():
+    video = made_up_video(frames=3, tracks=8, expressions=465)
+    assert (len(video.truth), len(video.expressions), video.num_frames) == (24, 465, 3)
+    assert len({e.sentence for e in video.expressions}) == len({e.slug for e in video.expressions}) == 465
+    assert 5 < np.mean([len(e.sentence.split()) for e in video.expressions]) < 7
+    assert 0.1 < video.labels.sum() / np.prod(video.labels.shape) < 0.4
+    assert np.array_equal(video.truth.box, made_up_video(3, 8, 465).truth.box)
+    with pytest.raises(ValueError, match="the grammar has"):
+        made_up_video(1, 1, 100_000)
+
+
+def test_scoring_benchmark_agrees_with_the_one_window_path(capsys):
+    assert run(["scoring", "--toy", "--frames", "3", "--tracks", "2", "--expressions", "16", "--part", "2"]) == 0
+    out = capsys.readouterr().out
+    assert float(re.search(r"2 windows x 8 expressions: (\S+)", out)[1]) < 1e-4
+    assert "3 frames encoded once, 0 again" in out
+    assert re.search(r"one more expression \(from 8 to 16\)", out)
+    assert float(re.search(r"peak memory (\d+) MB", out)[1]) > 100
+
+
+def test_training_benchmark_compares_the_three_kinds_of_items(capsys):
+    assert run(["training", "--toy", "--steps", "1", "--tracks", "4", "--expressions", "60", "--workers", "0"]) == 0
+    out = capsys.readouterr().out
+    rows = re.findall(r"^(one-window items|clips|clips, shared order) +([\d.]+)", out, re.M)
+    assert [name for name, _ in rows] == ["one-window items", "clips", "clips, shared order"]
+    assert all(float(rate) > 0 for _, rate in rows)
+    assert "from the cache" in out
+    assert "PROJECTION" not in out  # only of the real model
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["speed"], "no benchmark 'speed'"),
+        (["scoring", "--expressions", "1"], "too small"),
+        (["training", "--steps", "0"], "too small"),
+        (["scoring", "--compare-precision"], "no model"),
+    ],
+)
+def test_mistakes_are_refused(argv, message):
+    with pytest.raises(InputError, match=message):
+        run(argv)

@@ -1,0 +1,163 @@
+"""A run that was cut off and goes on ends as one that was not, to the last digit."""
+
+import csv
+import json
+
+import pytest
+import torch
+from toy_world import start
+
+from flexhook.errors import InputError
+from flexhook.experiment.checkpoints import WholeCheckpoints, read_checkpoint
+
+LONG = ["optim.epochs=4", "optim.milestones=[1,3]", "sampling.batch_size=2"]  # 10 steps per epoch
+
+
+def rows(run):
+    """metrics.csv without the order of its columns."""
+    with open(run / "metrics.csv", newline="") as stream:
+        return [{k: v for k, v in row.items() if v} for row in csv.DictReader(stream)]
+
+
+def checkpoints(run):
+    return sorted(p.name for p in (run / "checkpoints").iterdir())
+
+
+def best(run):
+    """Names and scores of the best checkpoints, as the last one remembers them."""
+    states = read_checkpoint(run / "checkpoints/last.ckpt")["callbacks"]
+    (state,) = [s for s in states.values() if "best_k_models" in s]
+    return {path.rpartition("/")[2]: float(score) for path, score in state["best_k_models"].items()}
+
+
+@pytest.fixture(scope="module")
+def whole(toy, tmp_path_factory):
+    """The uninterrupted run."""
+    folder = tmp_path_factory.mktemp("whole") / "run"
+    toy.run(folder, *LONG)
+    return folder
+
+
+def assert_same_end(run, whole):
+    assert (run / "metrics.json").read_text() == (whole / "metrics.json").read_text()
+    assert rows(run) == rows(whole)
+    assert checkpoints(run) == checkpoints(whole)
+    assert best(run) == best(whole)
+    one, other = (read_checkpoint(f / "checkpoints/last.ckpt")["state_dict"] for f in (run, whole))
+    assert all(torch.equal(one[k], other[k]) for k in other)
+
+
+def test_learning_rate_and_order_change_with_the_epochs(whole):
+    rates = [float(r["lr"]) for r in rows(whole) if "lr" in r]
+    assert rates == pytest.approx([3e-3] * 10 + [1.5e-3] * 20 + [7.5e-4] * 10)
+    losses = [r["train/loss"] for r in rows(whole) if "train/loss" in r]
+    assert len(set(losses)) == 40
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_run_goes_on_in_another_folder(toy, whole, tmp_path, workers):
+    toy.run(tmp_path / "first", *LONG, "optim.epochs=2", "test=false")
+    toy.run(tmp_path / "second", *LONG, f"sampling.num_workers={workers}", f"ckpt_path={tmp_path}/first/checkpoints/last.ckpt")
+    assert_same_end(tmp_path / "second", whole)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("step", [3, 25])
+def test_run_killed_within_an_epoch_goes_on(toy, whole, tmp_path, workers, step):
+    run, more = tmp_path / "run", [f"sampling.num_workers={workers}"]
+    with start(["train", *toy.overrides, *LONG, *more, f"hydra.run.dir={run}",
+                f"+callbacks.kill={{_target_: toy_world.KillAt, step: {step}}}"], tmp_path) as process:
+        said = process.communicate(timeout=600)[0]
+    assert process.returncode == -9, said
+    assert not (run / "metrics.json").exists()
+    if step > 10:
+        assert len(rows(run)) > 20
+        more.append(f"ckpt_path={run}/checkpoints/last.ckpt")
+    toy.run(run, *LONG, *more)
+    assert_same_end(run, whole)
+
+
+def test_finished_training_is_scored_from_its_last_checkpoint(toy, whole, tmp_path):
+    """As after a SIGKILL during scoring."""
+    toy.run(tmp_path / "run", *LONG, "test=false")
+    toy.run(tmp_path / "run", *LONG, f"ckpt_path={tmp_path}/run/checkpoints/last.ckpt")
+    assert_same_end(tmp_path / "run", whole)
+
+
+def test_best_checkpoints_that_are_gone_are_out_of_the_choice(toy, tmp_path):
+    toy.run(tmp_path / "first", "test=false")
+    lone = tmp_path / "elsewhere"
+    lone.mkdir()
+    (lone / "lone.ckpt").write_bytes((tmp_path / "first/checkpoints/last.ckpt").read_bytes())
+    status, said = toy.train(tmp_path / "second", "optim.epochs=3", f"ckpt_path={lone}/lone.ckpt")
+    assert status == 0
+    assert "out of the choice" in said
+    assert [name[:8] for name in checkpoints(tmp_path / "second")] == ["epoch002", "last.ckp"]
+
+
+def test_run_does_not_begin_in_a_folder_that_holds_one(toy, whole):
+    before = (whole / "config.yaml").read_text()
+    status, said = toy.train(whole, "seed=1")
+    assert status == 2
+    assert "holds checkpoints of a run" in said
+    assert "ckpt_path=" in said
+    assert (whole / "config.yaml").read_text() == before
+
+
+def test_results_of_an_earlier_attempt_are_not_taken_for_this_ones(toy, tmp_path):
+    run = tmp_path / "run"
+    toy.run(run, "optim.epochs=1")
+    status, _ = toy.train(run, f"ckpt_path={run}/checkpoints/last.ckpt", "data.tracker.root=nowhere")
+    assert status == 2
+    assert not (run / "metrics.json").exists()
+    assert not (run / "expressions.csv").exists()
+
+
+@pytest.mark.parametrize(("change", "words"), [
+    ("num_frames=3", "model.temporal"),  # other shapes
+    ("model.hook.num_reference_points=0", "is left over"),  # fewer parts
+])
+def test_checkpoint_of_another_model_is_refused(toy, whole, tmp_path, change, words):
+    status, said = toy.train(tmp_path / "run", change, f"ckpt_path={whole}/checkpoints/last.ckpt")
+    assert status == 2
+    assert "last.ckpt: the checkpoint does not fit the model" in said
+    assert words in said
+    assert "Traceback" not in said
+
+
+def test_checkpoint_cut_off_while_written_leaves_the_earlier_one(tmp_path):
+    path = tmp_path / "last.ckpt"
+    WholeCheckpoints().save_checkpoint({"step": torch.tensor(1)}, path)
+
+    class Full:
+        def __reduce__(self):
+            raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match="No space"):
+        WholeCheckpoints().save_checkpoint({"step": torch.tensor(2), "more": Full()}, path)
+    assert torch.load(path, weights_only=True) == {"step": torch.tensor(1)}
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(("content", "words"), [
+    (b"", "does not load"),
+    (b"PK\x03\x04 half of it", "does not load"),
+    (b"epoch,loss\n", "does not load"),
+    (json.dumps({}).encode(), "does not load"),
+])
+def test_broken_checkpoint_is_one_message(tmp_path, content, words):
+    path = tmp_path / "broken.ckpt"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=words) as caught:
+        read_checkpoint(path)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_file_of_something_else_is_no_checkpoint(tmp_path):
+    torch.save({"weights": torch.zeros(2)}, tmp_path / "other.ckpt")
+    with pytest.raises(InputError, match="not a checkpoint of this project"):
+        read_checkpoint(tmp_path / "other.ckpt")
+    with pytest.raises(InputError, match="does not exist"):
+        read_checkpoint(tmp_path / "none.ckpt")
