@@ -82,7 +82,7 @@ def test_the_manifest_says_how_it_was_made(tiny, tiny_root):
     manifest = json.loads((tiny_root / "synthetic.json").read_text())
     assert manifest["seed"] == 0 and manifest["splits"] == tiny.splits
     assert manifest["counts"]["frames"] == 64
-    assert manifest["counts"]["expressions"]["0003"] == 12
+    assert manifest["counts"]["expressions"]["0000"] == 24
 
 
 def test_ensure_leaves_the_right_world_alone(tiny, tiny_root):

@@ -115,7 +115,7 @@ def test_results_of_an_earlier_attempt_are_not_taken_for_this_ones(toy, tmp_path
 
 
 @pytest.mark.parametrize(("change", "words"), [
-    ("num_frames=3", "model.temporal"),  # other shapes
+    ("num_frames=3", "box_embedding"),  # other shapes
     ("model.hook.num_reference_points=0", "is left over"),  # fewer parts
 ])
 def test_checkpoint_of_another_model_is_refused(toy, whole, tmp_path, change, words):

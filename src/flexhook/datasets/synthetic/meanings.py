@@ -41,9 +41,9 @@ SAME = np.radians(45)
 RESERVED: tuple[frozenset[str], ...] = tuple(
     frozenset(pair.split("+"))
     for pair in (
-        "red+van blue+truck green+bus yellow+car white+pedestrian black+cyclist"
+        "red+van blue+truck green+bus yellow+car white+pedestrian white+person black+cyclist"
         " van+moving truck+still bus+receding yellow+still blue+moving red+approaching"
-        " car+left cyclist+right pedestrian+far white+counter green+left person+front vehicle+near counter+right"
+        " car+left cyclist+right pedestrian+far person+far white+counter green+left person+front vehicle+near counter+right"
     ).split()
 )
 
@@ -176,7 +176,13 @@ def every_meaning(colours: tuple[str, ...], most: int = 3) -> list[Meaning]:
         NOUNS, ("", *colours), ("", *SIDES), ("", *DISTANCES), ("", *DIRECTIONS), ("", *MOTIONS)
     ):
         meaning = Meaning(noun, colour, side, distance, direction, motion)
-        person = noun in ("pedestrian", "cyclist", "person")
-        if len(meaning.values) - 1 <= most and not (person and (direction or motion.startswith("turning"))):
+        if len(meaning.values) - 1 <= most and _makes_sense(meaning):
             out.append(meaning)
     return out
+
+
+def _makes_sense(meaning: Meaning) -> bool:
+    """People have no direction and do not turn; "turning left" is not said beside "on the left"."""
+    turns = meaning.motion.startswith("turning")
+    person = meaning.noun in ("pedestrian", "cyclist", "person")
+    return not (person and (meaning.direction or turns)) and not (turns and meaning.side in ("left", "right"))

@@ -15,7 +15,7 @@ from flexhook.datasets.synthetic.sentences import word
 #: Tags of test sentences.
 UNSEEN_COMBINATION, UNSEEN_PARAPHRASE = "unseen_combination", "unseen_paraphrase"
 #: A sentence is true of at least and at most this share of a video's observations, and of at least so many.
-_RAREST, _MOST_COMMON, _FEWEST = 0.045, 0.45, 6
+_RAREST, _MOST_COMMON, _FEWEST = 0.03, 0.45, 6
 #: Leaving out any attribute must make a sentence true of at least this many times as many observations.
 _EVERY_WORD_COUNTS = 1.2
 #: Of the sentences, shares with 0, 1, 2 and 3 attributes beside the noun.

@@ -79,7 +79,7 @@ _MOTIONS = {
     "approaching": Phrases(
         ("approaching",),
         ("getting closer to us", "which are coming closer"),
-        ("drawing nearer to us", "that come nearer"),
+        ("drawing closer to us", "heading towards us"),
     ),
     "receding": Phrases(
         (),
