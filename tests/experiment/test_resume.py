@@ -64,7 +64,7 @@ def test_run_goes_on_in_another_folder(toy, whole, tmp_path, workers):
 @pytest.mark.slow
 @pytest.mark.parametrize("workers", [0, 2])
 @pytest.mark.parametrize("step", [3, 25])
-def test_run_killed_within_an_epoch_goes_on(toy, whole, tmp_path, workers, step):
+def test_run_killed_within_an_epoch_goes_on(toy, tmp_path, workers, step):
     run, more = tmp_path / "run", [f"sampling.num_workers={workers}"]
     with start(["train", *toy.overrides, *LONG, *more, f"hydra.run.dir={run}",
                 f"+callbacks.kill={{_target_: toy_world.KillAt, step: {step}}}"], tmp_path) as process:
@@ -74,8 +74,11 @@ def test_run_killed_within_an_epoch_goes_on(toy, whole, tmp_path, workers, step)
     if step > 10:
         assert len(rows(run)) > 20
         more.append(f"ckpt_path={run}/checkpoints/last.ckpt")
-    toy.run(run, *LONG, *more)
-    assert_same_end(run, whole)
+    for folder, options in ((run, more), (tmp_path / "whole", more[:1])):  # both in a fresh process
+        with start(["train", *toy.overrides, *LONG, *options, f"hydra.run.dir={folder}"], tmp_path) as process:
+            said = process.communicate(timeout=600)[0]
+        assert process.returncode == 0, said
+    assert_same_end(run, tmp_path / "whole")
 
 
 def test_finished_training_is_scored_from_its_last_checkpoint(toy, whole, tmp_path):
