@@ -169,8 +169,34 @@ def test_the_configurations_agree_with_the_world(name, request):
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"frames": 3}, {"train_videos": 0}, {"unseen_share": 1.5}, {"jpeg_quality": 0}, {"frame_rate": 0.0}]
+    "wrong",
+    [
+        {"frames": 3},
+        {"train_videos": 0},
+        {"unseen_share": 1.5},
+        {"jpeg_quality": 0},
+        {"frame_rate": 0.0},
+        {"seed": -1},
+        {"image_height": 5},
+    ],
 )
 def test_impossible_worlds_are_refused(wrong):
     with pytest.raises(ConfigError, match=next(iter(wrong))):
         WorldConfig(**wrong)
+
+
+def test_a_world_too_small_to_be_spoken_of_is_refused(tiny, tmp_path):
+    with pytest.raises(ConfigError, match="nothing can be said about video"):
+        generate(tmp_path / "set", replace(tiny, frames=8, objects_per_frame=0.01), workers=1)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_cannot_be_made_is_an_input_error(tiny, tmp_path):
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(InputError, match="cannot be made"):
+        generate(tmp_path / "file" / "set", replace(tiny, frames=8, expressions=16), workers=1)
+
+
+def test_less_than_one_worker_is_refused(tiny, tmp_path):
+    with pytest.raises(ConfigError, match="workers is -3"):
+        generate(tmp_path / "set", tiny, workers=-3)

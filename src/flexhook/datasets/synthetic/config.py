@@ -8,7 +8,7 @@ from flexhook.datasets.synthetic.tracker import TrackerErrors
 from flexhook.errors import ConfigError
 
 #: Raised with every change that makes other data of the same configuration.
-VERSION = 6
+VERSION = 7
 
 
 @dataclass(frozen=True)
@@ -69,6 +69,15 @@ class WorldConfig:
         for name in ("unseen_share", "motion_share", "min_unoccluded", "min_inside"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"{name} is {getattr(self, name)}", expected="a share from 0 to 1")
+        if self.seed < 0:
+            raise ConfigError(f"seed is {self.seed}", expected="0 or more")
+        height, width = self.image_size
+        if abs(width / height / (self.size[1] / self.size[0]) - 1) > 0.01:
+            raise ConfigError(
+                f"image_height is {height}, which makes images of {width}x{height}",
+                expected="an aspect ratio within 1 % of the frame's",
+                hint="Choose a larger height",
+            )
         if not 1 <= self.jpeg_quality <= 100:
             raise ConfigError(f"jpeg_quality is {self.jpeg_quality}", expected="1 to 100")
 

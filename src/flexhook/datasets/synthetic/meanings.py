@@ -41,9 +41,9 @@ SAME = np.radians(45)
 RESERVED: tuple[frozenset[str], ...] = tuple(
     frozenset(pair.split("+"))
     for pair in (
-        "red+van blue+truck green+bus yellow+car white+pedestrian white+person black+cyclist"
+        "red+van blue+truck green+bus yellow+car white+person black+cyclist"
         " van+moving truck+still bus+receding yellow+still blue+moving red+approaching"
-        " car+left cyclist+right pedestrian+far person+far white+counter green+left person+front vehicle+near counter+right"
+        " car+left cyclist+right person+far white+counter green+left person+front vehicle+near counter+right"
     ).split()
 )
 
@@ -75,8 +75,9 @@ class Meaning:
 
     @property
     def reserved(self) -> bool:
-        """Whether it combines values that training never combines."""
-        return any(pair <= self.values for pair in RESERVED)
+        """Whether it combines values that training never combines; what holds of "people" holds of "pedestrians"."""
+        values = self.values | {"person"} if self.noun == "pedestrian" else self.values
+        return any(pair <= values for pair in RESERVED)
 
     @property
     def attributes(self) -> dict[str, str]:
@@ -137,7 +138,7 @@ class Facts:
 def facts_of(scene: Scene, seen: Observations) -> Facts:
     """The facts behind every observation; motion is measured over the last HISTORY steps."""
     now = seen.frame + HISTORY
-    poses = np.stack([thing.poses for thing in scene.things]) if scene.things else np.zeros((0, len(scene.ego), 3))
+    poses = np.stack([thing.poses for thing in scene.things] or [scene.ego])
     pose, past = poses[seen.thing, now], poses[seen.thing, now - HISTORY]
     ego, ego_past = scene.ego[now], scene.ego[now - HISTORY]
     seconds = HISTORY / scene.frame_rate

@@ -11,6 +11,7 @@ from flexhook.datasets.synthetic.config import WorldConfig
 from flexhook.datasets.synthetic.kinds import COLOURS
 from flexhook.datasets.synthetic.meanings import Facts, Meaning, every_meaning, referents
 from flexhook.datasets.synthetic.sentences import word
+from flexhook.errors import ConfigError
 
 #: Tags of test sentences.
 UNSEEN_COMBINATION, UNSEEN_PARAPHRASE = "unseen_combination", "unseen_paraphrase"
@@ -48,6 +49,9 @@ def select(videos: dict[str, Facts], config: WorldConfig) -> dict[str, list[Stat
 
     Returns:
         Statements by video name. Test statements without a tag are verbatim in a training video.
+
+    Raises:
+        ConfigError: The world is so small that a video would have no sentence.
     """
     every = every_meaning(tuple(COLOURS))
     chosen: dict[str, list[Statement]] = {}
@@ -63,6 +67,13 @@ def select(videos: dict[str, Facts], config: WorldConfig) -> dict[str, list[Stat
     for number, name in enumerate(config.splits["test"]):
         rng = np.random.default_rng([config.seed, number, 6])
         chosen[name] = _test_statements(_candidates(videos[name], every), said, config, rng)
+    for name, statements in chosen.items():
+        if not statements:
+            raise ConfigError(
+                f"nothing can be said about video {name} of the synthetic world",
+                expected="a sentence that is true of some of its objects and, in a test video, said in training",
+                hint="Raise frames, expressions, train_videos or objects_per_frame",
+            )
     return {name: sorted(statements, key=lambda s: s.sentence) for name, statements in chosen.items()}
 
 

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor
 from typing import TypeVar
 
+from flexhook.errors import ConfigError
+
 _Job = TypeVar("_Job")
 _Result = TypeVar("_Result")
 
@@ -19,7 +21,12 @@ def spread(function: Callable[[_Job], _Result], jobs: Iterable[_Job], workers: i
         function: A function at the top level of its module.
         jobs: Its arguments.
         workers: Processes; by default one per processor this process may use. With one, nothing is started.
+
+    Raises:
+        ConfigError: ``workers`` is less than 1.
     """
+    if workers is not None and workers < 1:
+        raise ConfigError(f"the number of workers is {workers}", expected="1 or more")
     jobs = list(jobs)
     workers = min(workers or len(os.sched_getaffinity(0)), len(jobs))
     if workers <= 1:

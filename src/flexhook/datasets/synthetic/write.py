@@ -41,14 +41,19 @@ def generate(root: str | Path, config: WorldConfig, workers: int | None = None) 
         workers: Processes; by default one per processor. The files do not depend on it.
 
     Raises:
-        InputError: ``root`` is a file or a folder that is not empty.
+        InputError: ``root`` is a file or a folder that is not empty, or cannot be made.
+        ConfigError: The world is so small that nothing can be said about a video.
     """
     root = Path(root)
     _refuse_full(root)
-    root.parent.mkdir(parents=True, exist_ok=True)
     log.info("simulating %d videos of %d frames", sum(map(len, config.splits.values())), config.frames)
     videos = simulate_world(config, workers)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{root.name}.", suffix=".tmp", dir=root.parent))
+    try:
+        root.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{root.name}.", suffix=".tmp", dir=root.parent))
+    except OSError as error:
+        problem, hint = f"the folder cannot be made ({error.strerror})", "Choose a folder that you may write to"
+        raise InputError(problem, file=root, expected="a new folder", hint=hint) from None
     try:
         log.info("drawing them")
         spread(_write_video, [(temporary, video, config) for video in videos.values()], workers)
