@@ -4,6 +4,8 @@ import json
 
 import pytest
 import torch
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
 from flexhook.errors import ConfigError
@@ -42,6 +44,20 @@ def test_a_sweep_is_one_train_line():
     assert "ablation=points/m0,points/m1,points/m5,points/m10,points/m20" in sweep.arguments
     assert study.baseline == "points/m10"
     assert str(sweep.run_folders()["points/m5"][1]) == "outputs/points_synthetic_tiny/m5/seed1"
+
+
+def test_run_folders_are_named_as_hydra_names_them():
+    sweep, _ = plan(parser().parse_intermixed_args(["points/m5", "optim.warmup_steps=5", "loss.match.gamma=3e-3", "seed=1"]))
+    jobs = BasicSweeper.split_arguments(
+        OverridesParser.create().parse_overrides([a for a in sweep.arguments if "=" in a and "hydra." not in a]), None)
+    assert sweep.run_folders()["points/m5"][0].parent.name == run_name(jobs[0][0], str(sweep.folder))
+    assert "loss.match.gamma=0.003" in run_name(jobs[0][0], str(sweep.folder))
+
+
+@pytest.mark.parametrize("wrong", ["optim.epochs", "=3", "optim.epochs=1,2"])
+def test_overrides_of_a_sweep_have_one_value(wrong):
+    with pytest.raises(ConfigError, match=r"is no override|several values"):
+        plan(parser().parse_intermixed_args(["points", wrong]))
 
 
 def test_every_study_names_options_that_exist():

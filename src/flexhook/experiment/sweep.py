@@ -16,6 +16,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
 from omegaconf import DictConfig
 
 from flexhook.errors import ConfigError, FlexHookError
@@ -82,7 +84,9 @@ class Sweep:
 
     def run_folders(self) -> dict[str, dict[int, Path]]:
         """``{run: {seed: folder}}``, as the command makes them."""
-        names = {run: run_name([*self.overrides, f"ablation={run}"], str(self.folder)) for run in self.runs}
+        common = [f"{o.get_key_element()}={o.get_value_element_as_str()}"  # as Hydra's sweeper writes them: 3e-3 is 0.003
+                  for o in OverridesParser.create().parse_overrides(list(self.overrides))]
+        names = {run: run_name([*common, f"ablation={run}"], str(self.folder)) for run in self.runs}
         return {run: {seed: self.folder / name / f"seed{seed}" for seed in self.seeds} for run, name in names.items()}
 
     def run(self) -> int:
@@ -122,9 +126,16 @@ def plan(given: argparse.Namespace) -> tuple[Sweep, Study]:
     Raises:
         ConfigError: A name is no study, group or option, or an override is none.
     """
-    wrong = [o for o in given.overrides if "=" not in o]
-    if wrong:
-        raise ConfigError(f"'{wrong[0]}' is no override", expected="KEY=VALUE")
+    for text in given.overrides:
+        try:
+            override = OverridesParser.create().parse_override(text)
+        except HydraException:
+            override = None
+        if override is None or not override.key_or_group:
+            raise ConfigError(f"'{text}' is no override", expected="KEY=VALUE")
+        if override.is_sweep_override():
+            raise ConfigError(f"'{text}' has several values", expected="one value for all runs",
+                              hint="Write an option of conf/ablation for each value, or use flexhook train -m")
     names = given.names.split(",")
     study = find_study(names[0], given.config_dir) if len(names) == 1 else None
     if study is None:
