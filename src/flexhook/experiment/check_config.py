@@ -70,7 +70,7 @@ RULES: dict[str, Rule] = {
     "ckpt_path": or_null(text),
     "test": switch,
     "pictures": switch,
-    "sampling.expressions": whole(1),
+    "sampling.expressions": or_null(whole(1)),
     "sampling.positives": whole(0),
     "sampling.noisy": switch,
     "sampling.max_tracks": whole(1),

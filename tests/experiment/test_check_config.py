@@ -1,0 +1,27 @@
+"""Configurations at the door: those of the project pass, and what is of the wrong kind does not."""
+
+import pytest
+from hydra import compose, initialize_config_dir
+
+import flexhook.experiment.resolvers  # noqa: F401
+from flexhook.errors import ConfigError
+from flexhook.experiment.check_config import check_config
+from flexhook.experiment.config_folder import config_folder
+
+EXPERIMENTS = sorted(p.stem for p in (config_folder() / "experiment").glob("*.yaml") if p.stem != "none")
+
+
+def composed(*overrides):
+    with initialize_config_dir(str(config_folder()), version_base="1.3"):
+        return compose("train", [*overrides, "name=x", "run_dir=/x", "data.root=/x"])
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_every_experiment_passes(experiment):
+    check_config(composed(f"experiment={experiment}"))
+
+
+@pytest.mark.parametrize("wrong", ["sampling.expressions=0", "optim.epochs=many", "num_frames=0"])
+def test_a_wrong_value_is_named(wrong):
+    with pytest.raises(ConfigError, match=wrong.partition("=")[0]):
+        check_config(composed("experiment=synthetic", wrong))
