@@ -22,7 +22,8 @@ def build_reader(cfg: DictConfig) -> Reader:
         from flexhook.datasets.synthetic import ensure
 
         ensure(cfg.data.root, instantiate(cfg.data.generator))
-    return instantiate(cfg.data.reader)
+    reader = instantiate(cfg.data.reader)
+    return instantiate(cfg.data.transform)(reader) if cfg.data.get("transform") else reader
 
 
 def build_model(cfg: DictConfig) -> torch.nn.Module:
