@@ -1,6 +1,11 @@
 """The scoring engine: the scores of one window at a time, with every frame and sentence encoded once."""
 
+import os
+import shutil
+import subprocess
+import sys
 import weakref
+from pathlib import Path
 
 import av
 import numpy as np
@@ -217,6 +222,43 @@ def test_memory_does_not_grow_with_the_length_of_the_video(tmp_path, frame_batch
     short = most_kept(tmp_path / "short", model, 70, frame_batch=frame_batch)
     assert short == most_kept(tmp_path / "long", model, 180, frame_batch=frame_batch)
     assert short <= 2 + 3 * 2 + 2 * frame_batch  # each of the four tracks needs its last two observations
+
+
+LONG = """
+import resource, sys, tempfile
+from pathlib import Path
+import torch
+from test_engine import EXPRESSIONS, Job
+from tiny_model import tiny_flexhook
+from tiny_video import make_tracks, make_video
+
+torch.set_num_threads(1)
+model = tiny_flexhook(strides=(16,), channels=(4,), points=1, frames=2, grid=(8, 24), dtype=torch.float32)
+for length in (100, 10_000):
+    spans = {1: range(length), **{2 + k: range(k, length, 30) for k in range(3)}}
+    with tempfile.TemporaryDirectory() as place:
+        job = Job(Path(place), model, make_tracks(spans), EXPRESSIONS[:2], make_video({}, count=length)).run()
+    assert (job.report.frames, job.report.frames_again) == (length, 0)
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
+@pytest.mark.slow
+def test_ten_thousand_frames_score_in_the_memory_of_a_hundred():
+    folders = os.pathsep.join([str(Path(__file__).parent), str(Path(__file__).parents[1] / "helpers")])
+    run = subprocess.run([sys.executable, "-c", LONG], capture_output=True, text=True, env=os.environ | {"PYTHONPATH": folders})
+    assert run.returncode == 0, run.stderr
+    short, long = map(int, run.stdout.split())
+    assert long - short < 30_000  # kB; the tracks, the plan and the frames' read counts take some of it
+
+
+@pytest.mark.slow
+def test_a_compiled_encoder_gives_the_same_scores(tmp_path, model, tracks, expected):
+    if not shutil.which("g++"):
+        pytest.skip("torch.compile needs a C++ compiler on a CPU")
+    job = Job(tmp_path, model, tracks, compile=True)
+    assert job.engine.encode_frames is not model.encode_frames
+    assert np.abs(job.run().logits - expected).max() < 1e-5
 
 
 class Power:

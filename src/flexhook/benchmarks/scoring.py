@@ -33,6 +33,7 @@ def run(argv: list[str]) -> int:
     parser.add_argument("--expressions", type=int, default=200, help="sentences, an even number (default: %(default)s)")
     parser.add_argument("--part", type=int, default=2, help="windows that the baseline judges; it is scaled (default: 2)")
     parser.add_argument("--precision", default="float32", help="float32 or bf16 (default: %(default)s)")
+    parser.add_argument("--compile", action="store_true", help="torch.compile for the visual encoder, not timed itself")
     parser.add_argument("--toy", action="store_true", help="a small model of the same kind, to try the benchmark out")
     parser.add_argument("--checkpoint", type=Path, help="with --compare-precision: a trained model")
     parser.add_argument(
@@ -47,11 +48,12 @@ def run(argv: list[str]) -> int:
         raise InputError("a number is too small", expected="1 frame, track and window, 2 expressions or more")
     sizes = TOY if arguments.toy else PAPER
     model, _ = random_model(sizes)
-    engine = ScoringEngine(model, model.text.tokenize, sizes.image_size, precision=arguments.precision)
+    engine = ScoringEngine(model, model.text.tokenize, sizes.image_size, precision=arguments.precision,
+                           compile=arguments.compile)
     video = made_up_video(arguments.frames, arguments.tracks, arguments.expressions)
-    windows = len(video.truth)
+    windows, kind = len(video.truth), arguments.precision + ", compiled" * arguments.compile
     print(f"{machine()}\n{arguments.frames} frames x {arguments.tracks} trajectories x {arguments.expressions} expressions, "
-          f"images {sizes.image_size[0]}x{sizes.image_size[1]}, {arguments.precision}, random weights\n", flush=True)
+          f"images {sizes.image_size[0]}x{sizes.image_size[1]}, {kind}, random weights\n", flush=True)
     with tempfile.TemporaryDirectory() as place:
         _score(engine, made_up_video(2, arguments.tracks, 8), Path(place) / "warm")
         half, _ = _score(engine, _with_expressions(video, arguments.expressions // 2), Path(place) / "half")
