@@ -61,24 +61,33 @@ def test_run_goes_on_in_another_folder(toy, whole, tmp_path, workers):
     assert_same_end(tmp_path / "second", whole)
 
 
+def run_alone(toy, run, *more):
+    """A training in a fresh process: (exit status, output)."""
+    with start(["train", *toy.overrides, *LONG, *more, f"hydra.run.dir={run}"], run.parent) as process:
+        said = process.communicate(timeout=600)[0]
+    return process.returncode, said
+
+
+@pytest.fixture(scope="module")
+def whole_alone(toy, tmp_path_factory):
+    """The uninterrupted run, made as those that are killed."""
+    folder = tmp_path_factory.mktemp("alone") / "run"
+    status, said = run_alone(toy, folder)
+    assert status == 0, said
+    return folder
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("workers", [0, 2])
-@pytest.mark.parametrize("step", [3, 25])
-def test_run_killed_within_an_epoch_goes_on(toy, tmp_path, workers, step):
-    run, more = tmp_path / "run", [f"sampling.num_workers={workers}"]
-    with start(["train", *toy.overrides, *LONG, *more, f"hydra.run.dir={run}",
-                f"+callbacks.kill={{_target_: toy_world.KillAt, step: {step}}}"], tmp_path) as process:
-        said = process.communicate(timeout=600)[0]
-    assert process.returncode == -9, said
+def test_run_killed_within_an_epoch_goes_on(toy, whole_alone, tmp_path, workers):
+    run, more = tmp_path / "run", f"sampling.num_workers={workers}"
+    status, said = run_alone(toy, run, more, "+callbacks.kill={_target_: toy_world.KillAt, step: 25}")
+    assert status == -9, said
+    assert len(rows(run)) > 20
     assert not (run / "metrics.json").exists()
-    if step > 10:
-        assert len(rows(run)) > 20
-        more.append(f"ckpt_path={run}/checkpoints/last.ckpt")
-    for folder, options in ((run, more), (tmp_path / "whole", more[:1])):  # both in a fresh process
-        with start(["train", *toy.overrides, *LONG, *options, f"hydra.run.dir={folder}"], tmp_path) as process:
-            said = process.communicate(timeout=600)[0]
-        assert process.returncode == 0, said
-    assert_same_end(run, tmp_path / "whole")
+    status, said = run_alone(toy, run, more, f"ckpt_path={run}/checkpoints/last.ckpt")
+    assert status == 0, said
+    assert_same_end(run, whole_alone)
 
 
 def test_finished_training_is_scored_from_its_last_checkpoint(toy, whole, tmp_path):

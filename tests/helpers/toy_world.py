@@ -58,6 +58,17 @@ class KillAt(Callback):
             os.kill(os.getpid(), signal.SIGKILL)
 
 
+class FailFor(Callback):
+    """An error of the program in the second process of the run of one seed."""
+
+    def __init__(self, seed):
+        self.seed = seed
+
+    def on_train_epoch_start(self, trainer, module):
+        if module.seed == self.seed and trainer.global_rank == 1:
+            raise RuntimeError("this process had to fail")
+
+
 def write_toy_world(root, videos, sentences=RULES, seed=0):
     """Write videos ``{name: {identity: frames}}`` in the raw layout, with their true tracks as the tracker's output, too."""
     root = Path(root)

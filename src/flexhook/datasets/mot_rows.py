@@ -78,7 +78,7 @@ def read_rows(
             lines.append(line)
         elif kind == "bad-frame":
             expected = f"whole frame numbers from {first_frame} on"
-            hint = "Set the first frame in the data configuration to the number of the file's first frame, or mend the row"
+            hint = "Set first_frame (of a dataset data.tracker.first_frame) to the file's first frame number, or mend the row"
             report(kind, InputError(problem, file=path, line=line, expected=expected, hint=hint))
         else:
             hint = "Mend or remove the row"

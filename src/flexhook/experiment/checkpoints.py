@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import lightning as L
 import torch
 from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.pytorch.callbacks import ModelCheckpoint
@@ -34,12 +35,17 @@ class WholeCheckpoints(TorchCheckpointIO):
 class BestCheckpoints(ModelCheckpoint):
     """Lightning's, for a run that may go on in another folder or after its end was cut off.
 
+    The last checkpoint is that of the last epoch, also where that one is not among the best (Lightning 2.6 leaves it out).
     A file of the same epoch is written over, not beside; what an earlier folder kept is known by its name in this one,
     where :func:`take_over` has put it.
     """
 
     def __init__(self, **arguments: Any) -> None:
         super().__init__(**arguments, enable_version_counter=False)
+
+    def _save_topk_checkpoint(self, trainer: L.Trainer, monitor_candidates: dict[str, torch.Tensor]) -> None:
+        super()._save_topk_checkpoint(trainer, monitor_candidates)
+        self._last_global_step_saved = trainer.global_step  # what Lightning asks before it writes the last one
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """The state with the checkpoints that lie in this folder."""
