@@ -12,7 +12,9 @@ from PIL import Image
 from flexhook.commands.data import run
 from flexhook.commands.data_check import token_counter
 from flexhook.datasets.check import check_dataset
-from flexhook.datasets.kitti import read_kitti_labels
+from flexhook.datasets.findings import Findings
+from flexhook.datasets.kitti import Kitti, read_kitti_labels
+from flexhook.datasets.lamot import Lamot
 from flexhook.datasets.mot import TrackerFiles, read_mot, write_mot
 from flexhook.datasets.problems import SEVERITY
 from flexhook.datasets.refer_kitti import ReferKitti
@@ -383,3 +385,45 @@ def test_a_check_leaves_later_warnings_audible(tmp_path, caplog):
     run(["check", "data=refer_kitti", f"data.root={tmp_path}", "data.reader.splits={train:['0001']}", size])
     ReferKitti(tmp_path, {"train": ["0001", "0002"]}, SIZES).video_names("train")
     assert "0002" in caplog.text
+
+
+def test_a_row_beyond_the_end_is_named_among_rows_that_are_no_numbers(tmp_path):
+    video = ReferKitti(world.refer_kitti(tmp_path), {"a": ["0001"]}, {"default": list(world.SIZE)}).read("0001")
+    world.text(tmp_path / "tracks/0001.txt", "frame,id,x,y,w,h,conf\n1,1,20,20,50,50,1\n99,1,20,20,50,50,1\n")
+    findings = Findings()
+    assert len(TrackerFiles(tmp_path / "tracks", layout="per_video").read(video, findings)) == 1
+    assert {f.kind: f.example.line for f in findings} == {"not-a-number": 1, "frame-outside-video": 3}
+
+
+def test_a_frame_that_no_video_has_does_not_fill_the_memory(tmp_path):
+    root = world.kitti(tmp_path / "a")
+    labels = root / "training/label_02/0001.txt"
+    labels.write_text(labels.read_text() + "9007199254740000 5 Car 0 0 -1 5 5 9 9 1 1 3 2 1 13 -2\n")
+    reader = Kitti(root, {"a": ["0001"]}, {"default": list(world.SIZE)}, images=None)
+    with pytest.raises(InputError, match=r"label_02/0001.txt: the labels of video 0001 name frame 9007199254740000"):
+        reader.read("0001")
+    findings = Findings()
+    assert reader.read("0001", findings).num_frames == 5
+    assert [f.kind for f in findings] == ["bad-frame"]
+    root = world.refer_kitti(tmp_path / "b")
+    images = root / "KITTI/training/image_02/0001"
+    shutil.copy(images / "000000.png", images / "300000000.png")
+    with pytest.raises(InputError, match=r"300000000.png: the file numbers frame 300000000"):
+        ReferKitti(root, {"a": ["0001"]}, {"default": list(world.SIZE)}).read("0001")
+
+
+def test_a_source_without_annotations_is_found(tmp_path):
+    world.lamot(tmp_path)
+    folders = {"train": "annotations_v1/train/MOT17", "test": "annotations_v1/val/MOT17"}
+    paths = {"sizes": "MOT17/*/{video}/seqinfo.ini", "labels": "MOT17/*/{video}/gt/gt.txt"}
+    reader = Lamot(tmp_path, folders, images="MOT17/*/{video}/img1/{frame:06d}.{ext}", **paths, classes={1: "p", 3: "car"})
+    report = check_dataset(reader)
+    (finding,) = [f for f in report.findings if f.kind == "no-annotations"]
+    assert str(finding.example.file).endswith("annotations_v1/val/MOT17")
+    assert report.ok
+
+
+def test_videos_that_are_not_there_are_said_with_the_place(tmp_path, capsys):
+    status = run(["check", "data=kitti", f"data.root={tmp_path}"])
+    assert status == 1
+    assert f"Expected {tmp_path}/training/image_02/0000 or {tmp_path}/training/label_02/0000.txt" in capsys.readouterr().out

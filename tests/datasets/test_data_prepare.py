@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import shutil
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import small_world as world
 from PIL import Image
 
 from flexhook.commands.data import run
+from flexhook.commands.data_config import open_data
 from flexhook.datasets import prepare
 from flexhook.datasets.mot import read_mot
 from flexhook.datasets.refer_kitti import ReferKitti
@@ -204,3 +206,46 @@ def test_labels_of_the_sample_are_rebuilt_from_real_kitti_labels(tmp_path, capsy
     assert "0005+black-cars-in-the-left" in lists
     published = set((SHARED / "seqmaps/kitti-1.txt").read_text().split())
     assert len(published & set(lists)) >= 4  # sentences that the sample shares with the published test set
+
+
+def test_what_is_there_already_is_not_written_over(data, capsys):
+    mine = world.text(data / "seqmaps/test.txt", "0005+a-list-of-my-own\n")
+    with pytest.raises(InputError, match=r"seqmaps/test.txt: the file is there already"):
+        do(capsys, data)
+    assert mine.read_text() == "0005+a-list-of-my-own\n"
+    world.images(data / "KITTI/training/image_02/0001", size=(200, 100))
+    world.images(data / "images_20/0001", size=(200, 100))
+    before = world.snapshot(data / "images_20")
+    for form in ("png", "jpg"):
+        with pytest.raises(InputError, match=r"images_20/0001/.*png: the file is there already"):
+            do(capsys, data, "--resize=20", f"--format={form}")
+    assert world.snapshot(data / "images_20") == before
+
+
+def test_another_height_or_format_does_not_undo_the_first(data, capsys):
+    world.images(data / "KITTI/training/image_02/0001", size=(200, 100))
+    do(capsys, data, "--resize=20")
+    do(capsys, data, "--resize=30")
+    assert "everything was there already" in do(capsys, data, "--resize=20")
+    do(capsys, data, "--resize=20", "--format=png")
+    assert sorted(p.name for p in (data / "images_20/0001").iterdir()) == [f"{k:06d}.png" for k in range(6)]
+
+
+def test_resized_images_keep_the_boxes_where_sizes_come_from_the_images(tmp_path, capsys):
+    root = world.refer_kitti(tmp_path / "data")
+    world.images(root / "KITTI/training/image_02/0001", size=(200, 100))
+    arguments = ["data=refer_kitti", f"data.root={root}", "data.reader.splits={train:['0001'],val:[],test:[]}"]
+    assert run(["prepare", *arguments, "data.reader.sizes=images", "--resize=20"]) == 0
+    advice = shlex.split(capsys.readouterr().out.split("use them with: ")[1])
+    _, reader, _ = open_data([*arguments, *advice])
+    video = reader.read("0001")
+    world.assert_is_the_world(video)
+    with Image.open(video.frames.paths[0]) as image:
+        assert image.size == (40, 20)
+
+
+def test_labels_from_nowhere_or_for_nothing_are_refused(data, tmp_path, capsys):
+    with pytest.raises(InputError, match="labels cannot be made from --labels-from"):
+        do(capsys, data, "--labels-from", str(tmp_path / "nowhere"))
+    with pytest.raises(InputError, match="labels cannot be made from --labels-from"):
+        run(["prepare", "data=kitti", f"data.root={tmp_path}", "--labels-from", str(tmp_path)])

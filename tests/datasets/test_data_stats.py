@@ -11,6 +11,8 @@ from PIL import Image
 from flexhook.commands.data import run
 from flexhook.datasets.refer_kitti import ReferKitti
 from flexhook.datasets.stats import split_stats, table, unseen_share
+from flexhook.datasets.stats_plot import plot_stats
+from flexhook.errors import InputError
 
 SPLITS = "data.reader.splits={train:['0001'],val:[],test:['0001']}"
 
@@ -87,6 +89,26 @@ def test_the_command_prints_and_draws(data, tmp_path, capsys):
     assert report["splits"]["test"]["sentences not in training"] == 0
     assert report["attributes"]["test"]["colour"] == {"red": 1}
     assert report["splits"]["val"]["videos"] == 0
+
+
+def test_the_picture_shows_the_tracker_where_there_is_one(data, tmp_path):
+    blue = []  # pixels of the split's colour in the last panel
+    for quality in (None, {"a": {"HOTA": 50.0}}):
+        plot_stats({"a": stats(data)}, "small", tmp_path / "a.png", quality)
+        with Image.open(tmp_path / "a.png") as image:
+            picture = np.asarray(image.convert("RGB"))
+        panel = picture[picture.shape[0] * 3 // 4 : -60, picture.shape[1] * 2 // 3 :]
+        blue.append((panel == (0x2F, 0x6D, 0xB5)).all(axis=2).sum())
+    assert blue[0] == 0
+    assert blue[1] > 5000
+
+
+def test_what_cannot_be_counted_or_drawn_is_one_message(data, tmp_path):
+    base = ["stats", "data=refer_kitti", f"data.root={data}", f"data.reader.sizes.default={list(world.SIZE)}"]
+    with pytest.raises(InputError, match="it is a folder"):
+        run([*base, SPLITS, "--plot", str(tmp_path)])
+    with pytest.raises(InputError, match="1 of the 1 videos of split test are not on disk: 0009"):
+        run([*base, "data.reader.splits={train:[],val:[],test:['0009']}", "--no-plot"])
 
 
 @pytest.mark.skipif(

@@ -8,15 +8,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import hydra
-from hydra.errors import HydraException
-from omegaconf import DictConfig
+from hydra.errors import HydraException, InstantiationException, MissingConfigException, OverrideParseException
+from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from flexhook.datasets.mot import TrackerFiles
 from flexhook.datasets.reader import Reader
-from flexhook.errors import ConfigError
+from flexhook.errors import ConfigError, FlexHookError
 from flexhook.experiment.config_folder import config_folder
-from flexhook.experiment.mistakes import input_error_behind
+from flexhook.experiment.mistakes import input_error_behind, yaml_mistake
 
 
 def add_data_arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,13 +40,15 @@ def compose_data(overrides: Sequence[str], config_dir: str | Path | None = None)
         config_dir: A further folder to look for ``data/NAME.yaml`` in.
 
     Returns:
-        The configuration below ``data``.
+        The configuration below ``data``; where it does not say, its ``name`` is that of its file and its ``root`` the
+        reader's.
 
     Raises:
-        ConfigError: No dataset is named, the name is unknown, or a change is malformed.
+        ConfigError: No dataset or folder is named, the name is unknown, or the configuration or a change is malformed.
     """
     names = sorted(path.stem for path in (config_folder() / "data").glob("*.yaml"))
-    if not any(o.startswith("data=") for o in overrides):
+    named = [o.lstrip("+").removeprefix("data=") for o in overrides if o.lstrip("+").startswith("data=")]
+    if not named:
         expected = f"data=NAME with one of {', '.join(names)}, or one of your own with --config-dir"
         raise ConfigError("no dataset is named", expected=expected)
     wrong = [o for o in overrides if not o.lstrip("+~").startswith(("data=", "data."))]
@@ -59,12 +62,47 @@ def compose_data(overrides: Sequence[str], config_dir: str | Path | None = None)
     try:
         with hydra.initialize_config_dir(str(config_folder()), version_base="1.3"):
             config = hydra.compose(overrides=given)
-        if "data" not in config or "reader" not in config.data:
+        if not isinstance(config.get("data"), DictConfig) or config.data.get("reader") is None:
             raise ConfigError("the configuration has no data.reader", hint="Look at conf/data/refer_kitti.yaml")
-        return config.data
-    except (HydraException, OmegaConfBaseException, ValueError) as error:
-        hint = f"Datasets are {', '.join(names)}"
-        raise input_error_behind(error) or ConfigError(str(error).strip(), hint=hint) from error
+        return _completed(config.data, named[-1])
+    except (HydraException, OmegaConfBaseException, YAMLError, ValueError) as error:
+        raise _explained(error) from error
+
+
+def _completed(config: DictConfig, name: str) -> DictConfig:
+    with open_dict(config):
+        config.setdefault("name", name)
+        if OmegaConf.is_missing(config, "root"):
+            raise ConfigError("the dataset's folder is not named", expected="data.root=FOLDER")
+        if "root" not in config:
+            config.root = config.reader.root
+    return config
+
+
+def _explained(error: Exception) -> FlexHookError:
+    """What Hydra, OmegaConf or the YAML parser complain about, as a message for whoever wrote it."""
+    known = input_error_behind(error)
+    if known is not None:
+        return known
+    if isinstance(error, YAMLError):
+        return yaml_mistake(error)
+    lines = [line.strip() for line in str(error).splitlines()]
+    said = " ".join(line for line in lines if line and not line.startswith(("full_key:", "object_type=")))
+    if isinstance(error, MissingConfigException) and error.options:
+        problem = f"there is no configuration {error.missing_cfg_file}"
+        hint = "One of your own is FOLDER/data/NAME.yaml with --config-dir FOLDER"
+        return ConfigError(problem, expected=f"one of {', '.join(error.options)}", hint=hint)
+    if isinstance(error, OverrideParseException):
+        hint = """A value with any of {}[](),~ or a blank needs quotes of its own inside the shell's: 'KEY="VALUE"'"""
+        return ConfigError(f"'{error.override}' cannot be read", expected="KEY=VALUE", hint=hint)
+    if isinstance(error, InstantiationException) and error.__cause__ is not None:
+        key = next((line.partition(":")[2].strip() for line in lines if line.startswith("full_key:")), "data")
+        return ConfigError(f"{key} cannot be made: {error.__cause__}", hint="Compare it with the files of conf/data")
+    if said.startswith("Could not override"):
+        problem = f"{said.split('. ')[0].rstrip('.')} ({str(error.__cause__).splitlines()[0]})"
+        expected = "a key that the dataset's configuration has"
+        return ConfigError(problem, expected=expected, hint="Correct it; a key that is not there yet is added with +KEY=VALUE")
+    return ConfigError(said)
 
 
 def open_data(overrides: Sequence[str], config_dir: str | Path | None = None) -> tuple[DictConfig, Reader, TrackerFiles | None]:
@@ -84,18 +122,19 @@ def open_data(overrides: Sequence[str], config_dir: str | Path | None = None) ->
         raise ConfigError("the synthetic world has not been made yet", file=config.root, hint=hint)
     try:
         reader = hydra.utils.instantiate(config.reader)
-        asked = any(o.lstrip("+").startswith("data.tracker") for o in overrides)
-        tracker = None
-        if config.get("tracker") is not None:
-            tracker = hydra.utils.instantiate(config.tracker)
-            if not tracker.root.is_dir():
-                if asked:
-                    hint = "Correct data.tracker.root"
-                    raise ConfigError("the tracker's folder does not exist", file=tracker.root, hint=hint)
-                tracker = None
-        return config, reader, tracker
+        tracker = None if config.get("tracker") is None else hydra.utils.instantiate(config.tracker)
     except (HydraException, OmegaConfBaseException) as error:
-        raise input_error_behind(error) or ConfigError(str(error).strip()) from error
+        raise _explained(error) from error
+    for key, made, methods in (("reader", reader, ("splits", "read")), ("tracker", tracker, ("root", "read", "files"))):
+        if made is not None and (isinstance(made, DictConfig) or not all(hasattr(made, m) for m in methods)):
+            expected = "_target_ with a class, such as those of conf/data"
+            raise ConfigError(f"data.{key} does not make a {key}", expected=expected)
+    if tracker is not None and not tracker.root.is_dir():
+        if any(o.lstrip("+").startswith("data.tracker") for o in overrides):
+            hint = "Correct data.tracker.root"
+            raise ConfigError("the tracker's folder does not exist", file=tracker.root, hint=hint)
+        tracker = None
+    return config, reader, tracker
 
 
 class Progress:

@@ -15,8 +15,11 @@ from pathlib import Path
 
 from flexhook.commands.data_config import Progress, add_data_arguments, open_data
 from flexhook.datasets.cache import CachedReader, state_of
+from flexhook.datasets.folders import FolderDataset
+from flexhook.datasets.mixture import Mixture
 from flexhook.datasets.naming import FramePattern
 from flexhook.datasets.prepare import Workshop, index, label_files, resized_images, trackeval_truth
+from flexhook.datasets.reader import Reader
 from flexhook.datasets.refer_kitti import ReferKitti
 from flexhook.errors import ConfigError, InputError
 
@@ -53,6 +56,9 @@ def run(args: argparse.Namespace) -> int:
     if args.resize is not None and args.resize < 16:
         raise ConfigError(f"--resize is {args.resize}", expected="a height of at least 16 pixels")
     config, reader, _ = open_data(args.overrides, args.config_dir)
+    if args.labels_from is not None and not (isinstance(reader, ReferKitti) and args.labels_from.is_dir()):
+        expected = "a folder of label_02 files, for a dataset in the raw Refer-KITTI layout"
+        raise ConfigError("labels cannot be made from --labels-from", file=args.labels_from, expected=expected)
     logging.basicConfig(format="%(message)s")
     out = args.out or Path(config.root)
     shop = Workshop(out)
@@ -67,15 +73,15 @@ def run(args: argparse.Namespace) -> int:
             video = cached.read(name)
             states[name] = f"{state_of(reader.files(name))} {reader.settings(name)}"
             if args.resize is not None:
-                resized_images(shop, video, args.resize, args.format)
+                resized_images(shop, video, _inner(reader, name).key(name), args.resize, args.format)
             if args.trackeval:
                 trackeval_truth(shop, video, states[name])
             videos.append(video)
             advance(1)
         index(shop, str(config.name), reader, videos, states)
     if args.resize is not None:
-        pattern = f"{'' if args.out is None else f'{out.resolve()}/'}images_{args.resize}/{{video}}/{{frame:06d}}.{{ext}}"
-        advice.append(f"data.reader.images='{_escaped(pattern)}'")
+        folder = f"{'' if args.out is None else f'{out.resolve()}/'}images_{args.resize}"
+        advice += _image_advice(reader, folder)
     written = {step: count for step, count in shop.result.written.items() if count}
     made = ", ".join(f"{count:,} files of {step}" for step, count in written.items())
     print(f"{out}: {f'made {made}' if made else 'everything was there already'}")
@@ -102,6 +108,28 @@ def _make_labels(shop: Workshop, reader: ReferKitti, names: list[str], source: P
         count = max(images) + 1 if images else reader.sizes.length(reader.root, name)
         label_files(shop, reader, source / f"{name}.txt", name, count, cut=cut)
     return True
+
+
+def _image_advice(reader: Reader, folder: str) -> list[str]:
+    """What to say on the command line to use resized images: where they are and, if need be, the original's size."""
+    if isinstance(reader, Mixture):
+        parts = {f"data.reader.sources.{source}": inner for source, inner in reader.sources.items()}
+    else:
+        parts = {"data.reader": reader}
+    advice = []
+    for key, inner in parts.items():
+        if isinstance(inner, FolderDataset) and any(inner.splits.values()):
+            advice.append(f"{key}.images='{_escaped(f'{folder}/{{video}}/{{frame:06d}}.{{ext}}')}'")
+            if inner.sizes.source == "images":
+                advice.append(f"{key}.sizes='{_escaped(f'{folder}/sizes/{{video}}.ini')}'")
+    return advice
+
+
+def _inner(reader: Reader, name: str) -> FolderDataset:
+    inner = reader.reader(name) if isinstance(reader, Mixture) else reader
+    if not isinstance(inner, FolderDataset):
+        raise ConfigError(f"images of a {type(inner).__name__} cannot be resized", expected="a dataset in folders")
+    return inner
 
 
 def _escaped(pattern: str) -> str:

@@ -19,7 +19,7 @@ from flexhook.commands.data_config import Progress, add_data_arguments, open_dat
 from flexhook.datasets.cache import CachedReader
 from flexhook.datasets.mot import TrackerFiles
 from flexhook.datasets.stats import SplitStats, split_stats, table, unseen_share
-from flexhook.errors import FlexHookError
+from flexhook.errors import ConfigError, FlexHookError
 from flexhook.evaluation.engine import Job, fast_statistics
 from flexhook.evaluation.overlaps import Boxes
 from flexhook.evaluation.statistics import Statistics
@@ -47,12 +47,13 @@ def run(args: argparse.Namespace) -> int:
     cached = CachedReader(reader)
     stats: dict[str, SplitStats] = {}
     columns: dict[str, dict[str, float]] = {}
+    absent: list[FlexHookError] = []
     with Progress("frames counted") as advance:
         for split, configured in reader.splits.items():
             try:
                 names = cached.video_names(split) if configured else []
             except FlexHookError as error:
-                logging.getLogger(__name__).warning("%s", error)
+                absent.append(error)
                 continue
             videos = [cached.read(name) for name in names]
             stats[split] = split_stats(videos)
@@ -60,6 +61,10 @@ def run(args: argparse.Namespace) -> int:
             if tracker is not None and videos:
                 columns[split] |= tracker_quality(videos, tracker)
             advance(stats[split].frames)
+    if not any(s.videos for s in stats.values()):
+        raise absent[0] if absent else ConfigError("no split names a video", hint="Set data.root, or data.reader.splits")
+    for problem in absent:
+        logging.getLogger(__name__).warning("%s", problem)
     for split, numbers in stats.items():
         if split != "train" and "train" in stats and numbers.sentences:
             columns[split]["sentences not in training"] = unseen_share(stats["train"], numbers)
@@ -73,7 +78,8 @@ def run(args: argparse.Namespace) -> int:
         from flexhook.datasets.stats_plot import plot_stats
 
         path = Path(args.plot or f"{config.name}_stats.png")
-        plot_stats(stats, str(config.name), path)
+        quality = {split: {m: c[f"tracker {m}"] for m in METRICS if f"tracker {m}" in c} for split, c in columns.items()}
+        plot_stats(stats, str(config.name), path, quality)
         if not args.json:
             print(f"plots: {path}")
     return 0

@@ -10,7 +10,7 @@ import numpy as np
 
 from flexhook.datasets.expression_files import Annotation
 from flexhook.datasets.findings import Findings
-from flexhook.datasets.folders import FolderDataset
+from flexhook.datasets.folders import FolderDataset, looked_for
 from flexhook.datasets.image_check import check_images
 from flexhook.datasets.lamot import Lamot
 from flexhook.datasets.mixture import Mixture
@@ -119,7 +119,7 @@ def check_dataset(
         report.counts["tracker boxes"] = 0
         report.fit = NOTHING
     _check_splits(reader, report.findings)
-    _check_stray(reader, report.findings)
+    _check_annotation_folders(reader, report.findings)
     for name in _present(reader, report.findings):
         report.findings.video = name
         try:
@@ -142,11 +142,19 @@ def _check_splits(reader: Reader, findings: Findings) -> None:
                 findings("split-overlap", InputError(problem, expected="splits that share no video", hint=hint))
 
 
-def _check_stray(reader: Reader, findings: Findings) -> None:
+def _check_annotation_folders(reader: Reader, findings: Findings) -> None:
+    """LaMOT's videos are those with annotations: folders without any, and files that are none, go unnoticed by reading."""
     for inner in reader.sources.values() if isinstance(reader, Mixture) else (reader,):
-        for path in inner.stray if isinstance(inner, Lamot) else ():
-            problem = "the file is no annotation and is not read"
-            findings("stray-file", InputError(problem, file=path, expected="files named <sequence>_<number>.json"))
+        if not isinstance(inner, Lamot):
+            continue
+        named = "files named <sequence>_<number>.json"
+        for path in inner.stray:
+            findings("stray-file", InputError("the file is no annotation and is not read", file=path, expected=named))
+        for split, folder in inner.annotation_folders.items():
+            if not inner.splits[split]:
+                problem = f"there is no annotation of the split {split}"
+                hint = "Set data.root to the folder that holds annotations_v1, or correct the reader's annotations"
+                findings("no-annotations", InputError(problem, file=folder, expected=named, hint=hint))
 
 
 def _present(reader: Reader, findings: Findings) -> list[str]:
@@ -167,11 +175,11 @@ def _present(reader: Reader, findings: Findings) -> list[str]:
         names = ", ".join(missing[:8]) + (" and more" if len(missing) > 8 else "")
         problem = f"{len(missing)} of {len(wanted)} configured videos are not on disk: {names}"
         hint = "Set data.root, or data.reader.splits to the videos you have; numbers are not those of the whole splits"
-        error = InputError(problem, file=getattr(inner, "root", None), expected="the videos' files", hint=hint)
+        expected = looked_for(inner, missing[0]) if isinstance(inner, FolderDataset) else "the videos' files"
+        error = InputError(problem, file=getattr(inner, "root", None), expected=expected, hint=hint)
         findings("missing-video" if demanded else "absent-video", error, len(missing))
     elif not wanted:
-        error = InputError("no split names a video", hint="Set data.reader.splits, or data.root to the dataset's folder")
-        findings("missing-video", error)
+        findings("missing-video", InputError("no split names a video", hint="Set data.root, or data.reader.splits"))
     return found
 
 

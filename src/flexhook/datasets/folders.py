@@ -9,7 +9,7 @@ from pathlib import Path
 from flexhook.datasets.assembly import assemble
 from flexhook.datasets.expression_files import Annotation
 from flexhook.datasets.naming import FramePattern
-from flexhook.datasets.problems import Report, strict
+from flexhook.datasets.problems import MOST_FRAMES, Report, strict
 from flexhook.datasets.reader import plain_splits
 from flexhook.datasets.sizes import FrameSizes
 from flexhook.errors import ConfigError, InputError
@@ -115,7 +115,7 @@ class FolderDataset:
             problem = f"{len(missing)} of the {len(wanted)} videos of {of} are not on disk: {names}"
             if not found or self.on_missing_video == "error":
                 hint = "Set data.root, or data.reader.splits to the videos you have"
-                raise InputError(problem, file=self.root, expected="the videos' files", hint=hint)
+                raise InputError(problem, file=self.root, expected=looked_for(self, missing[0]), hint=hint)
             log.warning("%s: %s. They are left out: numbers are not those of the whole split.", self.root, problem)
         return found
 
@@ -139,7 +139,7 @@ class FolderDataset:
             InputError: A file or folder is missing or malformed, a label or expression names a frame that the video
                 does not have, or an expression names an identity that no label has.
         """
-        truth = self.truth(name, report)
+        truth = self._possible(name, self.truth(name, report), report)
         annotations = self.annotations(name, report)
         frames = self._frames(name, truth, report)
         beyond = truth.frame >= len(frames)
@@ -153,6 +153,16 @@ class FolderDataset:
             truth = truth.select(~beyond)
         drop = self.on_missing_referent == "drop"
         return assemble(name, self.size(name), frames, truth, annotations, drop_missing=drop, report=report)
+
+    def _possible(self, name: str, truth: TrackSet, report: Report) -> TrackSet:
+        """The truth without frames that no video has."""
+        absurd = truth.frame >= MOST_FRAMES
+        if absurd.any():
+            problem = f"the labels of video {name} name frame {truth.frame[absurd][0]} (from 0)"
+            expected = f"at most {MOST_FRAMES:,} frames in a video"
+            file = next(iter(self.sources(name)), self.root)
+            report("bad-frame", InputError(problem, file=file, expected=expected, hint="Mend or restore the file"))
+        return truth.select(~absurd)
 
     def _frames(self, name: str, truth: TrackSet, report: Report) -> ImageFiles:
         key, labelled = self.key(name), int(truth.frame.max(initial=-1)) + 1
@@ -184,5 +194,10 @@ def one_of(name: str, value: str, choices: tuple[str, ...]) -> str:
     return value
 
 
-def ignore(kind: str, error: InputError) -> None:
-    """A report that lets everything pass, for listing the files that there are: reading judges them."""
+def looked_for(reader: FolderDataset, name: str) -> str:
+    """In words, which files of a video its reader looks for."""
+    try:
+        places = list(map(str, reader.files(name)[:2]))
+    except InputError:
+        places = []
+    return " or ".join(places) or f"the files of video {name}"

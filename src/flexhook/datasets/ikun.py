@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -258,7 +257,7 @@ def _judge(frame: str, entry: Any, first_frame: int) -> tuple[str, str]:
     box, sentences = entry.get("bbox"), entry.get("expression_raw", [])
     if not isinstance(box, list) or len(box) != 4 or not all(type(v) in (int, float) for v in box):
         return "bad-box", f"the box of frame {frame} is {str(box)[:60]}"
-    if not isfinite(sum(box)) or box[2] <= 0 or box[3] <= 0 or max(map(abs, box)) > LARGEST_FRACTION:
+    if not all(abs(v) <= LARGEST_FRACTION for v in box) or box[2] <= 0 or box[3] <= 0:
         return "bad-box", f"the box of frame {frame} is {str(box)[:60]}, not of positive size in fractions of the frame"
     if not isinstance(sentences, list) or not all(isinstance(s, str) and s.strip() for s in sentences):
         return "bad-expression", f"the sentences of frame {frame} are {str(sentences)[:60]}"

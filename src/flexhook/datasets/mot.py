@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from flexhook.datasets.mot_rows import read_rows
-from flexhook.datasets.problems import Report, strict
+from flexhook.datasets.problems import Report, ignore, strict
+from flexhook.datasets.text_files import number_lines
 from flexhook.errors import ConfigError, InputError
 from flexhook.structures import TrackSet, Video
 from flexhook.structures.boxes import xywh_to_xyxy
@@ -221,8 +223,9 @@ class TrackerFiles:
 
 
 def _line_of_frame(path: Path, frame: int) -> int | None:
-    with open(path, encoding="utf-8-sig") as file:
-        return next(
-            (n for n, row in enumerate(file, 1) if row.strip() and float(row.replace(",", " ").split()[0]) == frame),
-            None,
-        )
+    """1-based line of the first row of a frame as the file numbers it, among rows of which others may be malformed."""
+    for line, fields in number_lines(path, report=ignore, words=True):
+        with contextlib.suppress(ValueError):
+            if float(fields[0].split(",")[0]) == frame:
+                return line
+    return None

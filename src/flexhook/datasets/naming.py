@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from flexhook.datasets.problems import Report, strict
+from flexhook.datasets.problems import MOST_FRAMES, Report, strict
 from flexhook.errors import ConfigError, InputError
 
 IMAGE_SUFFIXES = ("png", "jpg", "jpeg", "bmp", "webp")
@@ -105,6 +105,10 @@ class FramePattern:
                 problem = f"the file numbers frame {number}, which is before the first frame {self.first_frame}"
                 hint = "Correct the first frame in the data configuration"
                 report("bad-frame", InputError(problem, file=path, hint=hint))
+            elif number - self.first_frame >= MOST_FRAMES:
+                problem, expected = f"the file numbers frame {number}", f"at most {MOST_FRAMES:,} frames in a video"
+                hint = "Remove it; where only the order of the names tells the frame, set the numbering to rank"
+                report("bad-frame", InputError(problem, file=path, expected=expected, hint=hint))
             else:
                 frames[number - self.first_frame] = path
         return frames

@@ -54,12 +54,13 @@ class Workshop:
     def __init__(self, out: str | Path) -> None:
         self.out, self.result = Path(out), Prepared()
         self._note: dict[str, dict[str, list[str]]] = {}
+        self._broken = (self.out / NOTE).is_file()  # then whatever is there is made again
         try:
             note = json.loads((self.out / NOTE).read_text(encoding="utf-8"))
             if isinstance(note, dict) and all(isinstance(videos, dict) for videos in note.values()):
-                self._note = note
+                self._note, self._broken = note, False
         except (OSError, ValueError):
-            pass  # a note that is missing or broken only means that the files are made again
+            pass
 
     def videos(self, name: str) -> list[str]:
         """The videos for which a step was done or begun before."""
@@ -73,6 +74,9 @@ class Workshop:
             video: The video, or what else the step is done for.
             state: A digest of everything the step depends on.
             work: Each file to make, below :attr:`out`, and a function that writes it under the name that it is given.
+
+        Raises:
+            InputError: A file to make is there already and no preparation made it.
         """
         self.result.written.setdefault(name, 0)
         status, known = self._note.get(name, {}).get(video, [_BEGUN, ""])
@@ -81,6 +85,9 @@ class Workshop:
             self.result.skipped[name] = self.result.skipped.get(name, 0) + 1
             return
         going_on = known == state
+        theirs = next((path for path, _ in work if path.exists()), None) if not known and not self._broken else None
+        if theirs is not None:
+            raise _not_ours(theirs)
         if not going_on:
             self._remember(name, video, _BEGUN, state)
         missing = [(path, write) for path, write in work if not (going_on and path.is_file())]
@@ -98,6 +105,11 @@ class Workshop:
         self._note.setdefault(name, {})[video] = [status, state]
         with whole_file(self.out / NOTE) as temporary:
             temporary.write_text(json.dumps(self._note, indent=1, sort_keys=True), encoding="utf-8")
+
+
+def _not_ours(path: Path) -> InputError:
+    problem = "the file is there already, and `flexhook data prepare` has not made it"
+    return InputError(problem, file=path, expected="room for new files", hint="Give --out FOLDER, or move it away")
 
 
 def label_files(
@@ -141,12 +153,16 @@ def label_files(
     shop.step("labels", video, _digest(state_of([source]), reader.settings(video), count), work)
 
 
-def resized_images(shop: Workshop, video: Video, height: int, suffix: str) -> None:
-    """Make copies of a video's images ``height`` pixels high, as ``images_<height>/<video>/<name>.<suffix>``.
+def resized_images(shop: Workshop, video: Video, key: str, height: int, suffix: str) -> None:
+    """Make copies of a video's images ``height`` pixels high, as ``images_<height>/<key>/<name>.<suffix>``.
+
+    Beside them, ``images_<height>/sizes/<key>.ini`` holds the size of the original frames, for datasets that take it from
+    the images.
 
     Args:
         shop: Where they go.
         video: The video; its aspect ratio gives the width.
+        key: What stands for ``{video}`` in the dataset's paths.
         height: Height of the copies in pixels.
         suffix: ``"png"`` (larger, exact) or ``"jpg"``.
 
@@ -169,9 +185,17 @@ def resized_images(shop: Workshop, video: Video, height: int, suffix: str) -> No
         return write
 
     paths = [path for path in video.frames.paths if Path(path).is_file()]
-    folder = Path(f"images_{height}") / video.name
-    work = [(folder / f"{Path(path).stem}.{suffix}", copy(path)) for path in paths]
-    shop.step("images", video.name, _digest(state_of([Path(p) for p in paths]), size, suffix), work)
+    step = f"images_{height}"
+    ini = f"[Sequence]\nseqLength={video.num_frames}\nimWidth={video.size[1]}\nimHeight={video.size[0]}\n"
+    work = [(Path(step) / "sizes" / f"{key}.ini", _text_writer(ini))]
+    work += [(Path(step) / key / f"{Path(path).stem}.{suffix}", copy(path)) for path in paths]
+    wanted = {path.name for path, _ in work}
+    for old in (shop.out / step / key).glob("*.*"):  # of images that are gone, or in the other format
+        if old.name not in wanted and not old.name.startswith("."):
+            if video.name not in shop.videos(step):
+                raise _not_ours(old)
+            old.unlink()
+    shop.step(step, video.name, _digest(state_of([Path(p) for p in paths]), size, suffix), work)
 
 
 def trackeval_truth(shop: Workshop, video: Video, state: str) -> None:
@@ -206,7 +230,7 @@ def index(shop: Workshop, name: str, reader: Reader, videos: list[Video], states
     for split, names in reader.splits.items():
         lines = [f"{n}+{e.slug}\n" for n in names if n in by_name for e in by_name[n].expressions]
         work.append((Path("seqmaps") / f"{split}.txt", _text_writer("".join(lines))))
-    shop.step("index", name, _digest(sorted(states.items()), sorted(reader.splits.items())), work)
+    shop.step("index", "", _digest(name, sorted(states.items()), sorted(reader.splits.items())), work)
 
 
 def _describe(video: Video) -> dict[str, object]:

@@ -11,6 +11,9 @@ from typing import Protocol
 
 from flexhook.errors import InputError
 
+#: A frame number from here on is a mistake: ten hours at 30 frames per second, and every frame has an entry in lists.
+MOST_FRAMES = 10**6
+
 #: Severity of each kind: an "error" makes results wrong, a "warning" may, a "note" is worth knowing.
 SEVERITY: dict[str, str] = {
     "missing-video": "error",
@@ -49,6 +52,7 @@ SEVERITY: dict[str, str] = {
     "frame-shift": "error",
     "expression-shift": "error",
     "absent-video": "warning",
+    "no-annotations": "warning",
     "no-labels": "warning",
     "length-differs": "warning",
     "image-size-varies": "warning",
@@ -81,3 +85,7 @@ def strict(kind: str, error: InputError) -> None:
     """
     if SEVERITY[kind] == "error":
         raise error
+
+
+def ignore(kind: str, error: InputError) -> None:
+    """A report that lets everything pass, for looking up what another reading judges."""

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from flexhook.datasets.expression_files import Annotation, read_expression_folder
-from flexhook.datasets.folders import FolderDataset, ignore, one_of
+from flexhook.datasets.folders import FolderDataset, one_of
 from flexhook.datasets.frame_labels import read_frame_labels
 from flexhook.datasets.naming import FramePattern, VideoPath
-from flexhook.datasets.problems import Report, strict
+from flexhook.datasets.problems import Report, ignore, strict
 from flexhook.structures import TrackSet
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from PIL import Image, UnidentifiedImageError
 
 from flexhook.datasets.naming import FramePattern, VideoPath
+from flexhook.datasets.problems import ignore
 from flexhook.errors import ConfigError, InputError
 
 _HINT = "Set data.reader.sizes"
@@ -45,7 +46,7 @@ class FrameSizes:
     def files(self, root: Path, key: str, images: FramePattern | None) -> list[Path]:
         """The files that the size of a video depends on."""
         if self.source == "images" and images is not None:
-            return [Path(path) for path in list(images.numbers(root, key, _pass).values())[:1]]
+            return [Path(path) for path in list(images.numbers(root, key, ignore).values())[:1]]
         return [] if self.seqinfo is None else [self.seqinfo.resolve(root, key)]
 
     def size(self, root: Path, name: str, images: FramePattern | None, key: str | None = None) -> tuple[int, int]:
@@ -77,10 +78,6 @@ class FrameSizes:
         if name in self.lengths:
             return self.lengths[name]
         return None if self.seqinfo is None else _from_ini(self.seqinfo.resolve(root, key or name), "seqLength")
-
-
-def _pass(kind: str, error: InputError) -> None:
-    """A report that lets everything pass."""
 
 
 def _from_ini(path: Path, entry: str) -> int:

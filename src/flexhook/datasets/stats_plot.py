@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,22 +19,30 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator, ScalarFormatter
 
 COLOURS = ("#2f6db5", "#e08a1e", "#3d9a50", "#a03a78", "#777777")
-#: Values of an attribute shown at most.
+#: Attributes of which the values are shown, a panel each.
+VALUES = (("class",), ("colour",), ("side",), ("motion",), ("direction", "distance"))
+#: Values of a panel shown at most.
 MOST_VALUES = 12
 
 
-def plot_stats(stats: Mapping[str, SplitStats], title: str, path: str | Path) -> None:
+def plot_stats(
+    stats: Mapping[str, SplitStats], title: str, path: str | Path, quality: Mapping[str, Mapping[str, float]] | None = None
+) -> None:
     """Draw the numbers of all splits into one picture (png), whole or not at all.
 
     Args:
         stats: Numbers by split.
         title: Name of the dataset.
         path: The picture.
+        quality: Metrics of the tracker, 0 to 100, by split and name.
+
+    Raises:
+        InputError: The picture cannot be written.
     """
     shown = {split: s for split, s in stats.items() if s.videos}
     colours = dict(zip(shown, COLOURS * len(shown), strict=False))
     with plt.rc_context({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False}):
-        figure, axes = plt.subplots(3, 3, figsize=(15, 11.5), layout="constrained")
+        figure, axes = plt.subplots(4, 3, figsize=(15, 15), layout="constrained")
         figure.suptitle(_headline(shown, title), fontsize=13)
         distributions: list[tuple[str, Callable[[SplitStats], Any], bool]] = [
             ("observations per trajectory", lambda s: s.track_length, True),
@@ -48,8 +56,9 @@ def plot_stats(stats: Mapping[str, SplitStats], title: str, path: str | Path) ->
             axis.set_xlabel(f"{name} (dotted: mean)")
             axis.set_ylabel("share of the split")
         _groups(axes.flat[5], shown, colours)
-        for axis, attribute in zip(axes.flat[6:], ("class", "colour", "motion"), strict=True):
-            _values(axis, shown, colours, attribute)
+        for axis, named in zip(axes.flat[6:], VALUES, strict=False):
+            _values(axis, shown, colours, named)
+        _quality(axes.flat[11], {split: (quality or {}).get(split, {}) for split in shown}, colours)
         handles = [plt.Rectangle((0, 0), 1, 1, color=colour) for colour in colours.values()]
         figure.legend(handles, list(colours), loc="outside lower center", ncols=len(colours), frameon=False)
         with whole_file(path) as temporary, open(temporary, "wb") as file:
@@ -107,13 +116,16 @@ def _scale(axis: Axes, edges: np.ndarray) -> tuple[float, float]:
 
 
 def _groups(axis: Axes, stats: Mapping[str, SplitStats], colours: dict[str, str]) -> None:
+    if not any(s.sentences for s in stats.values()):
+        _say(axis, "no expressions")
+        return
     shares = {split: [100 * s.groups[a] / max(len(s.sentences), 1) for a in ATTRIBUTES] for split, s in stats.items()}
     _bars(axis, list(ATTRIBUTES), shares, colours)
     axis.set_xlabel("expressions that name the attribute, %")
 
 
-def _values(axis: Axes, stats: Mapping[str, SplitStats], colours: dict[str, str], attribute: str) -> None:
-    counts = {split: s.values(attribute) for split, s in stats.items()}
+def _values(axis: Axes, stats: Mapping[str, SplitStats], colours: dict[str, str], named: Sequence[str]) -> None:
+    counts = {split: {v: n for a in named for v, n in s.values(a).items()} for split, s in stats.items()}
     totals: dict[str, int] = {}
     for found in counts.values():
         for value, count in found.items():
@@ -125,7 +137,17 @@ def _values(axis: Axes, stats: Mapping[str, SplitStats], colours: dict[str, str]
     }
     _bars(axis, names, shares, colours)
     rest = len(totals) - len(names)
-    axis.set_xlabel(f"{attribute}, % of the expressions" + (f" ({rest} rarer values not shown)" if rest else ""))
+    unseen = f" ({rest} rarer values not shown)" if rest else ""
+    axis.set_xlabel(f"{' and '.join(named)}, % of the expressions{unseen}")
+
+
+def _quality(axis: Axes, quality: Mapping[str, Mapping[str, float]], colours: dict[str, str]) -> None:
+    names = list(dict.fromkeys(name for values in quality.values() for name in values))
+    if not names:
+        _say(axis, "no tracker output")
+    else:
+        _bars(axis, names, {split: [values.get(name, 0.0) for name in names] for split, values in quality.items()}, colours)
+    axis.set_xlabel("tracker against the truth of all objects")
 
 
 def _bars(axis: Axes, names: list[str], shares: dict[str, list[float]], colours: dict[str, str]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
+from yaml import MarkedYAMLError, YAMLError
 
 from flexhook.errors import ConfigError, FlexHookError
 
@@ -13,6 +14,8 @@ def as_mistake(error: Exception) -> FlexHookError | None:
     known = input_error_behind(error)
     if known is not None:
         return known
+    if isinstance(error, YAMLError):
+        return yaml_mistake(error)
     if isinstance(error, HydraException | OmegaConfBaseException):
         return ConfigError(str(error).strip(), hint="`--cfg job` prints the composed configuration, `--help` the groups")
     if isinstance(error, ValueError) and "Config group override" in str(error):
@@ -28,3 +31,11 @@ def input_error_behind(error: BaseException) -> FlexHookError | None:
             return seen
         seen = seen.__cause__ or seen.__context__
     return None
+
+
+def yaml_mistake(error: YAMLError) -> ConfigError:
+    """A message for a configuration file that is no YAML, with its line where the parser knows it."""
+    mark = error.problem_mark if isinstance(error, MarkedYAMLError) else None
+    said = error.problem if isinstance(error, MarkedYAMLError) else " ".join(str(error).split())
+    file, line = (None, None) if mark is None else (mark.name, mark.line + 1)
+    return ConfigError(f"not valid YAML: {said}", file=file, line=line, expected="KEY: VALUE lines", hint="Mend that line")
