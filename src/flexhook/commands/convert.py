@@ -61,21 +61,13 @@ def _from_published(arguments: argparse.Namespace, out: Path) -> Mapped:
 
 
 def _to_published(arguments: argparse.Namespace, out: Path) -> Mapped:
-    from omegaconf import OmegaConf
-
     from flexhook.convert.checkpoint import write_published
-    from flexhook.experiment.build import build_model
-    from flexhook.experiment.checkpoints import load_weights, read_checkpoint
+    from flexhook.experiment.build import build_trained
+    from flexhook.experiment.checkpoints import read_checkpoint
 
     checkpoint = read_checkpoint(arguments.checkpoint)
-    ours = checkpoint["flexhook"]
-    config: Any = OmegaConf.create(ours["config"])
-    for part in ("visual", "text"):
-        if part not in ours.get("frozen", {}):  # its weights are in the checkpoint: none are fetched
-            config.model[part].update({"pretrained": False} | {k: None for k in config.model[part] if k == "weights"})
-    model = build_model(config)
-    load_weights(model, checkpoint, str(arguments.checkpoint))
-    return write_published(out, model, ours.get("published", {}))
+    model = build_trained(checkpoint, arguments.checkpoint)
+    return write_published(out, model, checkpoint["flexhook"].get("published", {}))
 
 
 def _configuration(architecture: Architecture, tokenizer: str | None) -> dict[str, Any]:

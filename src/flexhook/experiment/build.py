@@ -72,7 +72,26 @@ def build_datamodule(cfg: DictConfig, reader: Reader, tokenize) -> ReferringData
 def load_model(path: str | Path) -> tuple[Any, DictConfig]:
     """A model as its checkpoint has it, in evaluation mode, and the configuration it was trained with."""
     checkpoint = read_checkpoint(path)
-    cfg: Any = OmegaConf.create(checkpoint["flexhook"]["config"])
+    return build_trained(checkpoint, path).eval(), OmegaConf.create(checkpoint["flexhook"]["config"])
+
+
+def build_trained(checkpoint: dict, path: str | Path) -> torch.nn.Module:
+    """The model of a loaded checkpoint with its weights.
+
+    Pretrained weights are asked for where the checkpoint leaves an encoder out, which it does with a frozen one.
+
+    Args:
+        checkpoint: What :func:`~flexhook.experiment.checkpoints.read_checkpoint` gave.
+        path: Its name, for messages.
+
+    Raises:
+        InputError: The weights do not fit, or those of a frozen encoder cannot be had.
+    """
+    ours = checkpoint["flexhook"]
+    cfg: Any = OmegaConf.create(ours["config"])
+    for part in {"visual", "text"}.difference(ours.get("frozen", {})):
+        source = {"pretrained": False, "weights": None}
+        cfg.model[part].update({key: value for key, value in source.items() if key in cfg.model[part]})
     model = build_model(cfg)
-    load_weights(model, checkpoint, str(path))
-    return model.eval(), cfg
+    load_weights(model, checkpoint, path)
+    return model

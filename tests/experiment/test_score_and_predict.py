@@ -1,0 +1,136 @@
+"""score, evaluate, predict and render on what a run left: the same model, the same numbers."""
+
+import json
+
+import av
+import numpy as np
+import pytest
+import torch
+from omegaconf import OmegaConf
+from toy_world import ToyText, ToyVisual, run_here
+
+from flexhook.datasets.mot import read_mot
+from flexhook.scoring.store import read_expressions, read_scores
+
+
+@pytest.fixture(scope="module")
+def best(tiny):
+    """The checkpoint that the run tested."""
+    return next(line.partition(": ")[2] for line in tiny.said.splitlines() if line.startswith("best checkpoint: "))
+
+
+@pytest.fixture(scope="module")
+def predicted(tiny, best, tmp_path_factory):
+    """`flexhook predict` on the test video with the tracker's cars and three of its sentences."""
+    out = tmp_path_factory.mktemp("predicted")
+    sentences = [e.sentence for e in read_expressions(tiny.run / "scores")["0003"]][:3]
+    data = tiny.folder / "data/synthetic_tiny"
+    status, said = run_here([
+        "predict", f"video={data}/KITTI/training/image_02/0003", f"tracks={data}/tracks/simulated/0003/car/predict.txt",
+        f"sentences={json.dumps(sentences)}", f"ckpt={best}", f"out={out}", "frame_size=[375,1242]",
+    ], tiny.folder)  # fmt: skip
+    assert status == 0, said
+    return out, sentences, said
+
+
+def test_score_gives_the_runs_scores(tiny, best, tmp_path):
+    status, said = run_here(["score", f"ckpt={best}", f"out={tmp_path}/scored"], tiny.folder)
+    assert status == 0, said
+    assert (tmp_path / "scored/scores/0003.npz").read_bytes() == (tiny.run / "scores/0003.npz").read_bytes()
+    assert read_expressions(tmp_path / "scored/scores") == read_expressions(tiny.run / "scores")
+    assert f"the scores lie in {tmp_path}/scored/scores" in said
+    status, said = run_here(["evaluate", f"run={tmp_path}/scored"], tiny.folder)  # the command that score names
+    assert status == 0, said
+    metrics = json.loads((tmp_path / "scored/metrics.json").read_text())
+    assert metrics == {k: v for k, v in tiny.metrics.items() if not k.startswith("val/")}
+
+
+def test_model_decides_something(tiny):
+    accepted = read_scores(tiny.run / "scores", "0003").accepted
+    assert 0.02 < accepted.mean() < 0.98
+
+
+def test_evaluate_gives_the_runs_metrics_again(tiny):
+    before = (tiny.run / "metrics.json").read_text(), (tiny.run / "expressions.csv").read_text()
+    status, said = run_here(["evaluate", "run=outputs/latest"], tiny.folder)
+    assert status == 0, said
+    assert json.loads((tiny.run / "metrics.json").read_text()) == json.loads(before[0])
+    assert (tiny.run / "expressions.csv").read_text() == before[1]
+
+
+def test_predict_writes_a_track_file_and_an_overlay_per_sentence(tiny, predicted):
+    out, sentences, said = predicted
+    slugs = [s.lower().replace(" ", "-") for s in sentences]
+    assert {p.name for p in out.iterdir()} == {"scores", *(f"{s}.txt" for s in slugs), *(f"{s}.mp4" for s in slugs)}
+    for name in slugs:
+        with av.open(str(out / f"{name}.mp4")) as video:
+            assert sum(1 for _ in video.decode(video=0)) == 16
+    assert said.strip().splitlines()[-1] == f"the results lie in {out}"
+    assert all(sentence in said for sentence in sentences)
+
+
+def test_predict_agrees_with_score(tiny, predicted):
+    """The same windows of the same cars: the pedestrians' file has no part in a car's score."""
+    out = predicted[0]
+    there, here = read_scores(tiny.run / "scores", "0003"), read_scores(out / "scores", "0003")
+    cars = there.tracks.category == there.tracks.categories.index("car")
+    assert cars.sum() == len(here.tracks) > 20
+    np.testing.assert_array_equal(there.tracks.box[cars], here.tracks.box)
+    np.testing.assert_allclose(there.logits[cars][:, :3], here.logits, atol=2e-5)
+    for column, expression in enumerate(here.expressions):
+        chosen = read_mot(out / f"{expression.slug}.txt", first_frame=1)
+        accepted = here.tracks.select(here.accepted[:, column])
+        assert chosen.frame.tolist() == accepted.frame.tolist()
+        assert chosen.identity.tolist() == accepted.identity.tolist()
+        np.testing.assert_allclose(chosen.box, accepted.box, atol=0.01)
+
+
+def test_predict_shortens_a_long_sentence_with_one_warning(tiny, best, tmp_path):
+    data = tiny.folder / "data/synthetic_tiny"
+    long = "the " + "very " * 40 + "red car"
+    with pytest.warns(UserWarning, match="the sentence has 45 tokens and is cut to 25") as warned:
+        status, said = run_here([
+            "predict", f"video={data}/KITTI/training/image_02/0003", f"tracks={data}/tracks/simulated/0003/car/predict.txt",
+            f"sentences=[{long}]", f"ckpt={best}", f"out={tmp_path}", "frame_size=[375,1242]", "overlay=false",
+        ], tiny.folder)  # fmt: skip
+    assert status == 0, said
+    assert sum("tokens" in str(w.message) for w in warned) == 1
+    assert len(list(tmp_path.glob("*.txt"))) == 1
+
+
+def test_render_makes_pictures_of_the_run(tiny, tmp_path):
+    slug = read_expressions(tiny.run / "scores")["0003"][0].slug
+    status, said = run_here(["render", tiny.run, "--video", "0003", "--expression", slug, "--out", tmp_path], tiny.folder)
+    assert status == 0, said
+    assert {p.suffix for p in tmp_path.rglob("*") if p.is_file()} >= {".mp4", ".png"}
+
+
+def test_fine_tuned_encoders_travel_in_the_checkpoint(toy, tmp_path, monkeypatch):
+    """So that their pretrained weights, which may be out of reach by then, are not asked for again; a frozen one's are."""
+    metrics = toy.run(tmp_path / "run", "freeze=[visual]", "++visual.weights=some.file", "++text.weights=some.file")
+    content = torch.load(tmp_path / "run/checkpoints/last.ckpt", weights_only=True)
+    assert any(k.startswith("model.text.") for k in content["state_dict"])
+    assert not any(k.startswith("model.visual.") for k in content["state_dict"])
+    chosen = max((tmp_path / "run/checkpoints").glob("epoch*"), key=lambda p: float(p.stem.partition("_")[2]))
+    asked = {}
+
+    def ask(kind):
+        build = kind.__init__
+
+        def noted(self, *args, pretrained, weights, **more):
+            asked[kind.__name__] = pretrained, weights
+            build(self, *args, **more)
+
+        monkeypatch.setattr(kind, "__init__", noted)
+
+    ask(ToyVisual)
+    ask(ToyText)
+    status, said = run_here(["score", f"ckpt={chosen}", f"out={tmp_path}/again"], tmp_path)
+    assert status == 0, said
+    assert asked == {"ToyVisual": (True, "some.file"), "ToyText": (False, None)}
+    trained, scored = (OmegaConf.load(tmp_path / f / "config.yaml") for f in ("run", "again"))
+    assert scored.text == trained.text  # what the model was made of stays known
+    for name in "uvw":
+        one, other = (read_scores(tmp_path / f / "scores", name).logits for f in ("run", "again"))
+        np.testing.assert_array_equal(one, other)
+    assert metrics["test/HOTA"] > 0
