@@ -67,7 +67,7 @@ def test_unknown_checkpoints_are_refused():
         infer({k: v for k, v in state.items() if not k.startswith("backbone.")})
     with pytest.raises(InputError, match="text encoder is none of the published ones"):
         infer({k: v for k, v in state.items() if not k.startswith("text_encoder.")})
-    with pytest.raises(InputError, match="no tensor init_embeds"):
+    with pytest.raises(InputError, match="1 tensors are missing: init_embeds"):
         infer({k: v for k, v in state.items() if k != "init_embeds"})
 
 

@@ -37,6 +37,17 @@ def test_window_is_image_height_over_32_and_the_smallest_map_is_not_shifted():
     assert shifts(tiny((128, 384))) == [(0, 0), (2, 2)] * 3 + [(0, 0), (0, 0)]
 
 
+def test_a_map_smaller_than_the_window_has_square_windows_of_its_smaller_side_and_no_shift():
+    """As the original code; timm would cut the window side by side (here 7x14 in the last map)."""
+    blocks = [m for m in tiny((224, 672), window_size=14).modules() if isinstance(m, SwinTransformerBlock)]
+    assert [b.window_size for b in blocks[::2]] == [(14, 14), (14, 14), (14, 14), (7, 7)]
+    assert [b.shift_size for b in blocks[1::2]] == [(7, 7), (7, 7), (0, 0), (0, 0)]
+    assert blocks[-1].attn.column.shape == (49,)
+    narrow = tiny((128, 64))  # maps 32x16, 16x8, 8x4, 4x2
+    assert [b.window_size for b in narrow.modules() if isinstance(b, SwinTransformerBlock)][-1] == (2, 2)
+    assert narrow(torch.zeros(1, 3, 128, 64))[3].shape == (1, 128, 4, 2)
+
+
 def test_windows_of_the_last_stage_do_not_see_each_other():
     encoder = tiny((64, 192))  # last map 2x6, window 2
     x = torch.randn(1, 4, 12, 64)

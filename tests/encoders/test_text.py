@@ -50,6 +50,28 @@ def test_no_parameter_is_left_unused():
         assert [n for n, p in encoder.named_parameters() if p.grad is None] == []
 
 
+@pytest.mark.parametrize(("config", "width"), [
+    ({"model_type": "distilbert", "dim": 24, "n_heads": 2, "n_layers": 1, "hidden_dim": 8}, 24),
+    ({"model_type": "t5", "d_model": 16, "d_ff": 8, "d_kv": 8, "num_layers": 1, "num_heads": 2}, 16),  # its encoder only
+    ({"model_type": "xlnet", "d_model": 16, "n_head": 2, "n_layer": 1, "d_inner": 8}, 16),  # no limit of positions
+    ({"model_type": "flaubert", "emb_dim": 20, "n_heads": 2, "n_layers": 1}, 20),
+    ({"model_type": "albert", "embedding_size": 8, "hidden_size": 12, "num_attention_heads": 2, "num_hidden_layers": 1,
+      "intermediate_size": 8}, 12),
+    ({"model_type": "clip_text_model", "hidden_size": 16, "num_attention_heads": 2, "num_hidden_layers": 1, "bos_token_id": 1,
+      "eos_token_id": 2}, 16),
+])  # fmt: skip
+def test_the_width_of_any_encoder_is_found_out(config, width):
+    encoder = TransformersTextEncoder("x", pretrained=False, config={"vocab_size": 99, **config}, tokenizer="hashing").eval()
+    assert encoder.width == width
+    ids, mask = encoder.tokenize(["cars turning left"])
+    assert encoder(ids, mask).shape == (1, 25, width)
+
+
+def test_what_is_no_text_encoder_is_told():
+    with pytest.raises(InputError, match="'x' is no text encoder"):
+        TransformersTextEncoder("x", pretrained=False, config={"model_type": "clip"})
+
+
 def test_long_sentences_are_cut_with_one_warning_each():
     encoder = packaged.minilm(pretrained=False)
     long, longer = "car " * 30, "the car " * 40

@@ -91,10 +91,12 @@ def test_weights_come_from_a_local_file(tmp_path):
     whole = timm.create_model("resnet18").eval()
     safetensors.torch.save_file(whole.state_dict(), tmp_path / "w.safetensors")
     torch.save({"state_dict": {f"module.{k}": v for k, v in whole.state_dict().items()}}, tmp_path / "w.pth")
+    (tmp_path / "folder").mkdir()
+    torch.save(whole.state_dict(), tmp_path / "folder" / "pytorch_model.bin")
     images = torch.randn(1, 3, *SIZE)
     with torch.no_grad():
         expected = whole.forward_intermediates(images, intermediates_only=True)[-1]
-        for file in ("w.safetensors", "w.pth"):
+        for file in ("w.safetensors", "w.pth", "folder"):
             encoder = TimmVisualEncoder("resnet18", image_size=SIZE, weights=tmp_path / file).eval()
             assert torch.allclose(encoder(images)[-1], expected, atol=1e-6)
 

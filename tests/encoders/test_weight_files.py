@@ -1,5 +1,6 @@
 """Files of weights are read without running code from them."""
 
+import contextlib
 import os
 import pickle
 from collections import Counter
@@ -107,6 +108,23 @@ def test_broken_files_are_told(tmp_path, content, message):
     (tmp_path / "w.safetensors").write_bytes(content)
     with pytest.raises(InputError, match="not a safetensors file"):
         read_weights(tmp_path / "w.safetensors")
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_damaged_bytes_are_told_whatever_they_hit(tmp_path, zipped):
+    torch.save({"model": {"w": torch.ones(3)}, "epoch": 3}, tmp_path / "c.pth", _use_new_zipfile_serialization=zipped)
+    whole, rng = (tmp_path / "c.pth").read_bytes(), np.random.default_rng(0)
+    for _ in range(150):
+        damaged = bytearray(whole)
+        damaged[int(rng.integers(min(len(whole), 400)))] = int(rng.integers(256))
+        (tmp_path / "c.pth").write_bytes(damaged)
+        with contextlib.suppress(InputError):
+            assert all(isinstance(t, torch.Tensor) for t in read_weights(tmp_path / "c.pth").values())
+
+
+def test_a_folder_without_weights_is_told(tmp_path):
+    with pytest.raises(InputError, match=r"model\.safetensors: the file does not exist"):
+        read_weights(tmp_path)
 
 
 def test_files_without_tensors_are_told(tmp_path):

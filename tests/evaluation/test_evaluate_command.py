@@ -116,13 +116,20 @@ def test_a_run_gets_its_metrics_table_and_sequences(run, capsys):
     assert printed.rstrip().endswith(f"lie in {run}")
 
 
-def test_the_published_protocol_drops_one_observation_per_track(run):
+def test_the_published_protocol_drops_one_observation_per_track_and_says_so(run, capsys):
     """Two of ten boxes are not predicted: recall 8 / 10."""
+    remark = "  A track's last observation was never judged."
+    (run / "meta.json").write_text('{"seed": 3, "remarks": []}')
     main(["evaluate", f"run={run}", "protocol=published"])
     assert metrics(run)["test/DetRe"] == pytest.approx(80)
+    said = capsys.readouterr().out.splitlines()
+    assert said[said.index("protocol=published:") + 1] == remark
+    assert metrics(run, "meta.json") == {"seed": 3, "remarks": [remark.strip()]}
     (run / "config.yaml").write_text((run / "config.yaml").read_text().replace("true}", "false}"))
     main(["evaluate", f"run={run}", "protocol=default"])
     assert metrics(run)["test/DetRe"] == pytest.approx(100)
+    assert metrics(run, "meta.json")["remarks"] == []
+    assert "protocol=" not in capsys.readouterr().out
     main(["evaluate", f"run={run}"])
     assert metrics(run)["test/DetRe"] == pytest.approx(80)
 

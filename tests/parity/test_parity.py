@@ -11,6 +11,7 @@ from safetensors.torch import load_file, save_file
 
 from flexhook.commands.main import main
 from flexhook.parity.compare import compare_gradients, compare_values
+from flexhook.parity.golden import read_golden
 
 FIXTURE = Path(__file__).parents[1] / "fixtures" / "tiny_golden"
 GOLDEN = Path(__file__).parents[2].parent / "shared" / "golden" / "tiny_rope_swin_roberta"
@@ -136,6 +137,26 @@ def test_ids_beyond_the_vocabulary_are_told(folder, capsys):
     change_arrays(folder / "inputs.npz", lambda a: a["input_ids"].__setitem__((0, 0, 1), 60))
     assert main(["parity", str(folder)]) == 1
     assert "cannot compute from the inputs" in capsys.readouterr().err
+
+
+def test_a_quantity_in_two_files_and_one_without_numbers_are_told(folder, capsys):
+    original = dict(np.load(folder / "outputs.npz"))
+    np.savez(folder / "outputs.npz", **original, loss=np.zeros(()))
+    assert main(["parity", str(folder)]) == 1
+    assert "loss is in outputs.npz too" in capsys.readouterr().err
+    np.savez(folder / "outputs.npz", **original | {"logits": np.array(["a"])})
+    assert main(["parity", str(folder)]) == 1
+    assert "the array logits holds <U1" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("kind", "made"), [
+    ("entropy_weighted_ce", "EntropyWeightedCrossEntropy"), ("focal", "FocalLoss"), ("weighted_ce", "WeightedCrossEntropy"),
+    ("weighted_cross_entropy", "WeightedCrossEntropy"),
+])  # fmt: skip
+def test_the_loss_is_the_one_that_the_folder_names(folder, kind, made):
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"loss": {**config["loss"], "type": kind}}))
+    assert type(read_golden(folder).loss).__name__ == made
 
 
 def test_nothing_compared_is_no_agreement(folder):

@@ -1,6 +1,7 @@
 """flexhook report: groups, differences, warnings, files."""
 
 import csv
+import json
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from flexhook.reports.consistency import warnings
 from flexhook.reports.runs import find_runs, group_runs
 from flexhook.reports.scores import score_table
 from flexhook.reports.table import Table
+from flexhook.reports.write import _protocol_notes
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +67,20 @@ def test_limits_and_published_rows_stand_below(groups):
     names = [row[0] for row in score_table(groups, {}).rows]
     assert names[:5] == ["chook", "ikun", "pcd", "oracle", "accept all"]
     assert "published: iKUN" in names
+
+
+def test_the_report_says_which_runs_follow_the_published_protocol(tmp_path):
+    make_run(tmp_path / "a" / "seed0", 0.4, dataset="refer_kitti_v2")
+    other = make_run(tmp_path / "b" / "seed0", 0.5, dataset="refer_kitti_v2")
+    ours = _protocol_notes(group_runs(find_runs([tmp_path])[0]))
+    assert len(ours) == 1
+    assert ours[0].endswith("These runs follow ours; protocol=published compares like with like.")
+    meta = json.loads((other / "meta.json").read_text())
+    (other / "meta.json").write_text(json.dumps(meta | {"remarks": ["One.", "Two."]}))
+    mixed = _protocol_notes(group_runs(find_runs([tmp_path])[0]))
+    assert mixed[1:] == ["b: protocol=published. One. Two."]
+    assert "like with like" not in mixed[0]
+    assert _protocol_notes(group_runs(find_runs([other])[0]))[1] == "These runs follow protocol=published. One. Two."
 
 
 def test_the_command_writes_tables_and_plots(sweep, tmp_path, capsys):

@@ -20,7 +20,7 @@ from flexhook.evaluation.evaluate import accepted_rows, evaluate_folder, evaluat
 from flexhook.evaluation.oracle import judged_rows
 from flexhook.evaluation.statistics import METRICS
 from flexhook.evaluation.trackeval_folder import write_trackeval_folder
-from flexhook.experiment.run_folder import read_config
+from flexhook.experiment.run_folder import note_remarks, read_config, remark_lines, remarks
 from flexhook.scoring.store import VideoScores, read_scores
 from flexhook.structures import Video
 from flexhook.structures.whole_files import whole_file
@@ -77,10 +77,12 @@ def _evaluate_scores(cfg: DictConfig) -> None:
         processes=cfg.processes,
         progress=_say,
     )
-    print(f"\n{evaluation}\n")
+    print("\n".join(["", str(evaluation), *remark_lines(protocol), ""]))
     evaluation.write_expressions_csv(out / f"expressions{end}.csv")
     evaluation.save(out / f"sequences{end}.npz")
     _write_json(metrics, {**kept, **evaluation.metrics(cfg.split)})
+    if not end:
+        note_remarks(out, remarks(protocol))
     if cfg.trackeval is not None:
         print(f"the sequences lie in {cfg.trackeval} in TrackEval's layout")
     print(f"metrics{end}.json, expressions{end}.csv and sequences{end}.npz lie in {out}")
@@ -104,12 +106,15 @@ def _chosen(names: list[str], wanted: Any) -> list[str]:
 def _places(cfg: DictConfig) -> tuple[Path, Path, DictConfig, Mapping[str, Any]]:
     """Folder of scores, folder of the output, configuration of the data and of the protocol."""
     mine = cfg.get("data") or OmegaConf.create()
-    protocol = cfg.get("protocol") or {}
+    protocol: dict[str, Any] = _judging(cfg.get("protocol"))
     if cfg.run is not None:
         run = Path(str(cfg.run))
         held = _run_config(run)
         data = OmegaConf.merge(moved(held.get("data") or {}, mine.get("root")), mine)
-        protocol = protocol or held.get("protocol") or {}
+        trained = dict(held.get("protocol") or {})
+        if protocol and trained.get("name") not in (None, protocol["name"]):
+            protocol["name"] = f"{trained['name']}, judged as {protocol['name']}"
+        protocol = {**trained, **protocol}
         scores, out = run / "scores", run
     else:
         scores, data = Path(str(cfg.scores)), mine
@@ -130,6 +135,11 @@ def _places(cfg: DictConfig) -> tuple[Path, Path, DictConfig, Mapping[str, Any]]
     if cfg.out is not None:
         out = Path(str(cfg.out))
     return scores, out, data, protocol  # type: ignore[return-value]
+
+
+def _judging(protocol: Mapping[str, Any] | None) -> dict[str, Any]:
+    """What a protocol says of evaluation: how the model was trained and validated is the run's."""
+    return {} if protocol is None else {key: protocol[key] for key in ("name", "judge_last_observation") if key in protocol}
 
 
 def _run_config(run: Path) -> dict[str, Any]:

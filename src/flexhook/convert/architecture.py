@@ -120,7 +120,7 @@ class Architecture:
                 num_frames=self.window_frames,
                 grid=self.grid,
             )
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, ArithmeticError, RuntimeError, AssertionError) as error:
             raise InputError(f"no model has the described sizes ({error})", expected="sizes as in config.json") from error
 
 
@@ -143,23 +143,32 @@ def infer(state: Mapping[str, Tensor], file: str | None = None) -> tuple[Archite
         InputError: The encoders are not among the published ones.
     """
     notices = ["attention heads of the decoder are not in the file: 8 assumed"]
-    for name in ("absolute_lang_pos_embed", "init_embeds"):
-        if name not in state:
-            raise InputError(f"there is no tensor {name} in it", file=file, expected="a checkpoint of the published model")
+    text_length = _shape(state, "absolute_lang_pos_embed", "(1, L, D)", file)[1]
+    rows = _shape(state, "init_embeds", "(4T, 1, D)", file)[0]
+    if not rows or rows % 4:
+        raise InputError(f"init_embeds has {rows} rows", file=file, expected="four for each frame of a window")
     visual, image_size = _visual(state, file)
     text = _text(state, file, notices)
-    points = state["conditional_pos_embed"].shape[-2] if "conditional_pos_embed" in state else 0
+    conditioned = any(name.startswith("conditional_") for name in state)
+    points = _shape(state, "conditional_pos_embed", "(1, M, D)", file)[1] if conditioned else 0
     return Architecture(
-        visual, text, image_size,
-        text_length=state["absolute_lang_pos_embed"].shape[-2],
-        window_frames=state["init_embeds"].shape[0] // 4,
-        num_reference_points=points,
+        visual, text, image_size, text_length=text_length, window_frames=rows // 4, num_reference_points=points
     ), notices  # fmt: skip
 
 
+def _shape(state: Mapping[str, Tensor], name: str, expected: str, file: str | None) -> tuple[int, ...]:
+    """Shape of a tensor from which a size is read off; ``expected`` has its number of dimensions, none of them empty."""
+    if name not in state:
+        raise InputError(f"1 tensors are missing: {name}", file=file, expected="the tensors of a published checkpoint")
+    shape = tuple(state[name].shape)
+    if len(shape) != expected.count(",") + 1 or not all(shape):
+        raise InputError(f"1 tensors are of the wrong shape: {name} {shape}", file=file, expected=expected)
+    return shape
+
+
 def _visual(state: Mapping[str, Tensor], file: str | None) -> tuple[dict[str, Any], tuple[int, int]]:
-    if "backbone.absolute_pos_embed" in state and "backbone.layers.0.blocks.0.attn.rope_freqs" in state:
-        _, patches, width = state["backbone.absolute_pos_embed"].shape
+    if any(name.endswith(".attn.rope_freqs") for name in state):
+        _, patches, width = _shape(state, "backbone.absolute_pos_embed", "(1, patches, C)", file)
         height = 4 * math.isqrt(patches // 3)
         if (height // 4) * (3 * height // 4) != patches:
             raise InputError(
@@ -169,14 +178,15 @@ def _visual(state: Mapping[str, Tensor], file: str | None) -> tuple[dict[str, An
             )
         stages = _count(state, r"backbone\.layers\.(\d+)\.")
         depths = [_count(state, rf"backbone\.layers\.{i}\.blocks\.(\d+)\.") for i in range(stages)]
-        heads = [state[f"backbone.layers.{i}.blocks.0.attn.rope_freqs"].shape[1] for i in range(stages)]
+        frequencies = "backbone.layers.{}.blocks.0.attn.rope_freqs"
+        heads = [_shape(state, frequencies.format(i), "(2, heads, head width / 2)", file)[1] for i in range(stages)]
         return ({"type": "rope_swin", "embed_dim": width, "depths": depths, "num_heads": heads, "drop_path": 0.1},
                 (height, 3 * height))  # fmt: skip
-    if "backbone.conv3.weight" in state:
+    if _has(state, "backbone.conv3.") or _has(state, "backbone.bn3."):
         return {"type": "clip_rn50"}, (224, 672)
-    if "backbone.layer4.0.conv1.weight" in state:
+    if _has(state, "backbone.layer4."):
         blocks = tuple(_count(state, rf"backbone\.layer{i}\.(\d+)\.") for i in range(1, 5))
-        if "backbone.layer1.0.conv3.weight" in state:
+        if _has(state, "backbone.layer1.0.conv3.") or _has(state, "backbone.layer4.0.conv3."):
             return {"type": "resnet50"}, (224, 672)
         if blocks in RESNET_BLOCKS:
             return {"type": RESNET_BLOCKS[blocks]}, (224, 672)
@@ -186,20 +196,22 @@ def _visual(state: Mapping[str, Tensor], file: str | None) -> tuple[dict[str, An
 
 
 def _text(state: Mapping[str, Tensor], file: str | None, notices: list[str]) -> dict[str, Any]:
-    if "text_encoder.token_embedding.weight" in state:
-        vocabulary, width = state["text_encoder.token_embedding.weight"].shape
+    if _has(state, "text_encoder.transformer.resblocks."):
+        vocabulary, width = _shape(state, "text_encoder.token_embedding.weight", "(words, C)", file)
         heads = max(width // 64, 1)
         notices.append(f"attention heads of the text encoder are not in the file: {heads} assumed")
         return {
             "type": "clip", "width": width, "layers": _count(state, r"text_encoder\.transformer\.resblocks\.(\d+)\."),
-            "heads": heads, "projection": state["text_encoder.text_projection"].shape[1], "vocabulary": vocabulary,
-            "context": state["text_encoder.positional_embedding"].shape[0],
+            "heads": heads, "projection": _shape(state, "text_encoder.text_projection", "(C, D)", file)[1],
+            "vocabulary": vocabulary, "context": _shape(state, "text_encoder.positional_embedding", "(positions, C)", file)[0],
         }  # fmt: skip
     embeddings = "text_encoder.embeddings."
-    if f"{embeddings}word_embeddings.weight" not in state:
+    if not _has(state, embeddings):
         raise InputError("its text encoder is none of the published ones", file=file, expected="RoBERTa, BERT or CLIP's")
-    vocabulary, width = state[f"{embeddings}word_embeddings.weight"].shape
-    types = state[f"{embeddings}token_type_embeddings.weight"].shape[0]
+    vocabulary, width = _shape(state, f"{embeddings}word_embeddings.weight", "(words, D)", file)
+    types = _shape(state, f"{embeddings}token_type_embeddings.weight", "(types, D)", file)[0]
+    hidden = _shape(state, "text_encoder.encoder.layer.0.intermediate.dense.weight", "(hidden, D)", file)[0]
+    positions = _shape(state, f"{embeddings}position_embeddings.weight", "(positions, D)", file)[0]
     heads = max(width // 64, 1)
     notices.append(f"attention heads of the text encoder are not in the file: {heads} assumed")
     kind = "roberta" if types == 1 else "bert"
@@ -207,10 +219,13 @@ def _text(state: Mapping[str, Tensor], file: str | None, notices: list[str]) -> 
     return {
         "type": kind, "vocab_size": vocabulary, "hidden_size": width,
         "num_hidden_layers": _count(state, r"text_encoder\.encoder\.layer\.(\d+)\."), "num_attention_heads": heads,
-        "intermediate_size": state["text_encoder.encoder.layer.0.intermediate.dense.weight"].shape[0],
-        "max_position_embeddings": state[f"{embeddings}position_embeddings.weight"].shape[0],
-        "type_vocab_size": types, "layer_norm_eps": 1e-5 if kind == "roberta" else 1e-12, **known,
+        "intermediate_size": hidden, "max_position_embeddings": positions, "type_vocab_size": types,
+        "layer_norm_eps": 1e-5 if kind == "roberta" else 1e-12, **known,
     }  # fmt: skip
+
+
+def _has(state: Mapping[str, Tensor], prefix: str) -> bool:
+    return any(name.startswith(prefix) for name in state)
 
 
 def _count(state: Mapping[str, Tensor], pattern: str) -> int:

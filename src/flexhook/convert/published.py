@@ -89,16 +89,15 @@ def from_published(model: nn.Module, published: Mapping[str, Tensor], file: str 
     _refuse([k for k in published if k not in set(names.values()) | set(derived)], "left over", file)
     mapped, wrong = Mapped(), []
     for ours, theirs in names.items():
-        tensor = published[theirs]
-        if theirs == TEXT_POSITION and tensor.ndim == 3 and tensor.shape[1] != state[ours].shape[0]:
-            mapped.notices.append(f"{theirs}: {tensor.shape[1]} position vectors interpolated to {state[ours].shape[0]}")
-            tensor = F.interpolate(tensor.transpose(1, 2), size=state[ours].shape[0], mode="linear").transpose(1, 2)
-        extra = EXTRA_DIMENSION.get(theirs)
-        if extra is not None and tensor.ndim > extra and tensor.shape[extra] == 1:
-            tensor = tensor.squeeze(extra)
-        if tensor.shape != state[ours].shape:
-            wrong.append(f"{theirs} {tuple(published[theirs].shape)} for {tuple(state[ours].shape)}")
-        mapped.state[ours] = tensor.contiguous()
+        tensor, extra = published[theirs], EXTRA_DIMENSION.get(theirs)
+        wanted = state[ours].shape if extra is None else state[ours].unsqueeze(extra).shape
+        if theirs == TEXT_POSITION and tensor.ndim == 3 and tensor.numel() and tensor.shape[1] != wanted[1]:
+            mapped.notices.append(f"{theirs}: {tensor.shape[1]} position vectors interpolated to {wanted[1]}")
+            tensor = F.interpolate(tensor.transpose(1, 2), size=wanted[1], mode="linear").transpose(1, 2)
+        if tensor.shape != wanted:
+            wrong.append(f"{theirs} {tuple(published[theirs].shape)} for {tuple(wanted)}")
+            continue
+        mapped.state[ours] = (tensor if extra is None else tensor.squeeze(extra)).contiguous()
         mapped.pairs.append((theirs, ours))
     _refuse(wrong, "of the wrong shape", file)
     differing = [

@@ -90,6 +90,12 @@ def initial_frequencies(heads: int, head_dim: int, theta: float) -> Tensor:
     return torch.stack([(f[:, :, None] * magnitude).flatten(1) for f in (direction.cos(), direction.sin())])
 
 
+def square_window(block: Any) -> None:
+    """In a map smaller than the window make it as wide as high, as the original code does; timm cuts it side by side."""
+    side = min(block.window_size)
+    block.window_size, block.window_area, block.attn.window_size = (side, side), side**2, (side, side)
+
+
 class RopeSwinEncoder(nn.Module):
     """RoPE-Swin: no relative position bias, rotary window attention, a learned absolute position embedding.
 
@@ -108,7 +114,8 @@ class RopeSwinEncoder(nn.Module):
         drop_path: Stochastic depth at the deepest block, rising linearly from 0; larger regularises more.
         mlp_ratio: Width of the hidden layer of a block's MLP over the block's.
         rope_theta: Base of the rotary frequencies' initial magnitudes.
-        window_size: Height and width of a window in patches; image height / 32 where it is None.
+        window_size: Height and width of a window in patches; image height / 32 where it is None. A map that is smaller
+            has windows of its smaller side.
 
     Attributes:
         channels: Channels of each scale.
@@ -158,6 +165,7 @@ class RopeSwinEncoder(nn.Module):
         )
         blocks: list[Any] = [m for m in self.net.modules() if isinstance(m, SwinTransformerBlock)]
         for block in blocks:
+            square_window(block)
             block.attn = RotaryWindowAttention(block.attn, rope_theta)
         no_shift_in_small_maps(self.net)
         self.net.norm, self.net.head = nn.Identity(), nn.Identity()

@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, PretrainedConfig
 from transformers.utils import logging as transformers_logging
@@ -87,9 +88,9 @@ class TransformersTextEncoder(nn.Module):
             self.net = self.net.get_encoder()
         if getattr(self.net, "pooler", None) is not None:
             self.net.pooler = None
-        self.width: int = int(self.net.config.hidden_size)
+        self.width: int = _width(self.net, model)
         positions = getattr(self.net.config, "max_position_embeddings", None)
-        if positions is not None and positions < self.length:
+        if positions is not None and 0 < positions < self.length:  # XLNet has -1: no limit
             raise InputError(f"text length {length} is beyond the {positions} positions of '{model}'")
 
     def tokenize(self, sentences: Sequence[str]) -> tuple[Tensor, Tensor]:
@@ -119,8 +120,10 @@ class TransformersTextEncoder(nn.Module):
     def _padded_tokens(self) -> PaddedTokens:
         if self.tokenizer_name == "hashing":
             config = self.net.config
-            begin, end = config.bos_token_id or 0, config.eos_token_id or 2
-            tokenizer: Tokenizer = HashingTokenizer(config.vocab_size, begin, end, config.pad_token_id or 0)
+            begin, end, pad = (
+                getattr(config, f"{name}_token_id", None) or usual for name, usual in (("bos", 0), ("eos", 2), ("pad", 0))
+            )
+            tokenizer: Tokenizer = HashingTokenizer(config.vocab_size, begin, end, pad)
         else:
             tokenizer = PretrainedTokenizer(local_or_hub(self.tokenizer_name or self.model_name, "text.tokenizer"))
         return PaddedTokens(tokenizer, self.length)
@@ -166,6 +169,27 @@ def _load(model: str, values: Mapping[str, Any]) -> Any:
             hint="Fetch the model again, or use pretrained: false",
         )
     return net.float()
+
+
+def _width(net: Any, model: str) -> int:
+    """Width of the tokens, from the configuration or else from encoding two of them.
+
+    Raises:
+        InputError: The model gives no tokens for a sentence.
+    """
+    width = getattr(net.config, "hidden_size", None)
+    if isinstance(width, int):
+        return width
+    ids = torch.ones(1, 2, dtype=torch.int64)
+    try:
+        with torch.no_grad():
+            return net(input_ids=ids, attention_mask=ids).last_hidden_state.shape[-1]
+    except (AttributeError, TypeError, ValueError, RuntimeError, IndexError) as error:
+        raise InputError(
+            f"'{model}' is no text encoder ({first_line(error)})",
+            expected="a transformers model with a last hidden state for token ids alone",
+            hint="Choose another text.model",
+        ) from error
 
 
 def _unavailable(model: str, error: BaseException, files: str) -> InputError:

@@ -18,6 +18,7 @@ from torch import Tensor
 from flexhook.encoders.hub import first_line
 from flexhook.errors import InputError
 
+WEIGHTS = ("model.safetensors", "open_clip_model.safetensors", "pytorch_model.bin")
 WRAPPERS = ("model", "state_dict", "model_state_dict", "module")
 
 
@@ -60,7 +61,7 @@ def read_checkpoint(path: str | Path) -> Any:
             expected="a file written by torch.save",
             hint="It was not read",
         ) from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError, IndexError, AttributeError, TypeError) as error:
+    except Exception as error:  # damaged bytes make torch's reader fail in any way there is
         raise InputError(
             f"it is not a readable checkpoint ({first_line(error)})",
             file=path,
@@ -73,12 +74,14 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
     """The state dict in a file of weights, whether bare or under ``model`` or ``state_dict``.
 
     Args:
-        path: ``.safetensors``, or any file of ``torch.save``.
+        path: ``.safetensors``, any file of ``torch.save``, or a folder that holds one as the hub names it.
 
     Raises:
         InputError: As :func:`read_checkpoint`, or there are no tensors in it.
     """
     path = Path(path).expanduser()
+    if path.is_dir():
+        path = next((path / name for name in WEIGHTS if (path / name).is_file()), path / WEIGHTS[0])
     if path.suffix == ".safetensors":
         if not path.is_file():
             raise InputError("the file does not exist", file=path, expected="weights")

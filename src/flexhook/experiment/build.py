@@ -14,6 +14,7 @@ from flexhook.errors import ConfigError
 from flexhook.experiment.checkpoints import load_weights, read_checkpoint
 from flexhook.experiment.datamodule import ReferringDataModule, require_videos
 from flexhook.experiment.module import ReferringModule
+from flexhook.structures import Video
 
 
 def build_reader(cfg: DictConfig) -> Reader:
@@ -49,12 +50,20 @@ def build_module(cfg: DictConfig) -> ReferringModule:
     )
 
 
+def training_videos(cfg: DictConfig, reader: Reader) -> list[Video]:
+    """The videos to train on: those of the protocol's splits, but for ones of another split that validate."""
+    validating = set(reader.splits.get(cfg.protocol.validate_on, ()))
+    splits = [split for split in cfg.protocol.get("train_on", ["train"]) if split in reader.splits]
+    videos = [v for split in splits for v in load(reader, split) if split == "train" or v.name not in validating]
+    return list({video.name: video for video in videos}.values())
+
+
 def build_datamodule(cfg: DictConfig, reader: Reader, tokenize) -> ReferringDataModule:
     """Training and validation videos with true boxes."""
     if cfg.sampling.get("items") is None:
         raise ConfigError("the configuration has no sampling.items", hint="Choose sampling=windows or sampling=clips")
     return ReferringDataModule(
-        train=require_videos(load(reader, "train"), "train"),
+        train=require_videos(training_videos(cfg, reader), "train"),
         val=load(reader, cfg.protocol.validate_on) if cfg.protocol.validate_on in reader.splits else [],
         items=instantiate(cfg.sampling["items"]),
         val_items=instantiate(cfg.sampling.val_items),

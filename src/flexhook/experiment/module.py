@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -13,18 +14,29 @@ from flexhook.errors import ConfigError
 from flexhook.experiment.checkpoints import complete
 from flexhook.model.referring import Prediction, WindowBatch
 
+#: What the names of position embeddings and rotary frequencies hold, of ours and of timm's and transformers' encoders.
+NOT_DECAYED = re.compile(r"position|pos_embed|rope.*freqs|conditioning\.queries$")
+
 
 def parameter_groups(module: nn.Module, weight_decay: float) -> list[dict]:
-    """Parameters with and without weight decay.
+    """Parameters with and without weight decay (DESIGN.md, section 7).
 
-    Without: 1-D parameters and biases, position embeddings and rotary frequencies (what their names say).
+    Without: 1-D parameters and biases, position embeddings and rotary frequencies, as their names say. The learned queries
+    of the conditioning count among the position embeddings: their published name is ``conditional_pos_embed``. The
+    decoder's ``init_embeds`` are a matrix that boxes are multiplied with, and class tokens embed no position: both decay.
+
+    Args:
+        module: A model; parameters without gradient are left out.
+        weight_decay: Of the first group. Larger pulls the weights more to zero.
+
+    Returns:
+        Two groups for an optimiser: the decayed parameters, then the others.
     """
     decayed: list[nn.Parameter] = []
     plain: list[nn.Parameter] = []
     for name, parameter in module.named_parameters():
         if parameter.requires_grad:
-            bare = parameter.ndim <= 1 or name.endswith(".bias") or any(
-                word in name for word in ("position", "pos_embed", "rope_freqs", "class_embedding", "cls_token"))
+            bare = parameter.ndim <= 1 or name.endswith("bias") or NOT_DECAYED.search(name)
             (plain if bare else decayed).append(parameter)
     return [{"params": decayed, "weight_decay": weight_decay}, {"params": plain, "weight_decay": 0.0}]
 
@@ -119,7 +131,17 @@ class ReferringModule(L.LightningModule):
         rate = self.optimizers().param_groups[0]["lr"]  # type: ignore[union-attr]
         self.log_dict({f"train/{k}": v.detach() for k, v in terms.items()} | {"lr": rate},
                       batch_size=len(batch.frame), prog_bar=False)
-        return terms["loss"]
+        return terms["loss"] * self._weight(len(batch.frame))
+
+    def _weight(self, windows: int) -> Tensor | float:
+        """What the mean over this process's windows counts for in the mean over processes that DDP takes.
+
+        With it that is the mean over all windows of the step: clips have different numbers of them.
+        """
+        if self.trainer.world_size == 1:
+            return 1.0
+        own = torch.tensor(float(windows), device=self.device)
+        return own * self.trainer.world_size / self.trainer.strategy.reduce(own.clone(), reduce_op="sum")
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Put frozen encoders' weights back, before Lightning loads them all."""

@@ -7,7 +7,7 @@ import json
 import os
 import platform
 import subprocess
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -99,14 +99,36 @@ def meta(cfg: DictConfig, fingerprint: str) -> dict[str, Any]:
     }
 
 
-def remarks(protocol: DictConfig) -> list[str]:
+def remarks(protocol: Mapping[Any, Any]) -> list[str]:
     """What a reader of the results has to know about the protocol; nothing of the default one."""
     said = {
-        "Validated on the test videos with their true boxes: they chose the checkpoint.": protocol.validate_on == "test",
-        "A track's last observation was never judged.": not protocol.judge_last_observation,
-        "Frozen encoders stayed in training mode.": protocol.freeze_mode == "train",
+        "Validated on the test videos with their true boxes: they chose the checkpoint.": protocol.get("validate_on") == "test",
+        "A track's last observation was never judged.": not protocol.get("judge_last_observation", True),
+        "Frozen encoders stayed in training mode.": protocol.get("freeze_mode") == "train",
     }
     return [text for text, holds in said.items() if holds]
+
+
+def remark_lines(protocol: Mapping[Any, Any]) -> list[str]:
+    """The remarks for a printed report, under the protocol's name; nothing where there are none."""
+    said = remarks(protocol)
+    return [f"protocol={protocol.get('name', '(unnamed)')}:", *(f"  {text}" for text in said)] if said else []
+
+
+def note_remarks(folder: Path, said: Sequence[str]) -> None:
+    """Put the remarks under which a run was evaluated again into its meta.json, where it has one.
+
+    Raises:
+        InputError: The file holds no JSON object.
+    """
+    path = folder / "meta.json"
+    if not path.is_file():
+        return
+    try:
+        content = dict(json.loads(path.read_text()))
+    except (ValueError, TypeError) as error:
+        raise InputError(f"the file does not read ({error})", file=path, expected="a JSON object", hint="Remove it") from error
+    write_json(path, content | {"remarks": list(said)})
 
 
 def _cpu() -> str:

@@ -11,9 +11,9 @@ import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from flexhook.datasets.reader import Reader, load
+from flexhook.datasets.reader import Reader
 from flexhook.errors import ConfigError
-from flexhook.experiment.build import build_reader
+from flexhook.experiment.build import build_reader, training_videos
 from flexhook.experiment.features import weights_fingerprint
 from flexhook.experiment.run_folder import write_json
 from flexhook.model.early_exit import first_scales
@@ -38,7 +38,7 @@ def build_engine(model: Any, cfg: DictConfig, device: torch.device) -> ScoringEn
         model = first_scales(model, exit_scale)
     engine = ScoringEngine(model, model.text.tokenize, tuple(cfg.image_size), device, **options)
     if calibration is not None:
-        engine.calibration = instantiate(calibration).fit(load(build_reader(cfg), "train"), engine.sentence_features)
+        engine.calibration = instantiate(calibration).fit(training_videos(cfg, build_reader(cfg)), engine.sentence_features)
     return engine
 
 

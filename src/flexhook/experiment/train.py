@@ -35,7 +35,7 @@ from flexhook.experiment.run_folder import (
     meta,
     point_latest,
     read_config,
-    remarks,
+    remark_lines,
     write_config,
     write_json,
     write_metrics,
@@ -141,7 +141,7 @@ def train_rank(cfg: DictConfig) -> None:
         if main:
             evaluation = evaluate_split(cfg, reader, "test", folder / "scores", folder)
             metrics |= evaluation.metrics("test")
-            log.info("\n".join([str(evaluation), *remarks(cfg.protocol)]))
+            log.info("\n".join([str(evaluation), *remark_lines(cfg.protocol)]))
             if cfg.pictures:
                 leave_sheets(folder, reader, evaluation)
     if main:

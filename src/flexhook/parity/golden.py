@@ -18,7 +18,12 @@ from flexhook.errors import InputError
 from flexhook.model.losses import EntropyWeightedCrossEntropy, FocalLoss, WeightedCrossEntropy
 from flexhook.model.referring import WindowBatch
 
-LOSSES = {"entropy": EntropyWeightedCrossEntropy, "focal": FocalLoss, "ce": WeightedCrossEntropy}
+LOSSES = {  # by a word of the type; the first that is in it
+    "focal": FocalLoss,
+    "entropy_weighted": EntropyWeightedCrossEntropy,
+    "cross_entropy": WeightedCrossEntropy,
+    "ce": WeightedCrossEntropy,
+}
 INPUTS = {
     "images_uint8": ("windows", "frames", "height", "width", 3),
     "boxes_xyxy": ("windows", "frames", 4),
@@ -89,7 +94,13 @@ def read_golden(folder: Path, outputs: bool = True) -> Golden:
     norms = scalars.pop("grad_norms", {})
     if not isinstance(norms, dict) or not all(isinstance(v, int | float) for v in [*norms.values(), *scalars.values()]):
         raise InputError("it holds something else than numbers", file=folder / "scalars.json")
+    arrays = read_arrays(folder / "outputs.npz") if outputs else {}
+    _numeric(arrays, folder / "outputs.npz")
+    twice = sorted(arrays.keys() & scalars.keys())
+    if twice:
+        raise InputError(f"{twice[0]} is in outputs.npz too", file=folder / "scalars.json", expected="every quantity once")
     inputs = read_arrays(folder / "inputs.npz")
+    _numeric(inputs, folder / "inputs.npz")
     architecture = Architecture.from_json(folder / "config.json")
     check_inputs(inputs, architecture, folder / "inputs.npz")
     return Golden(
@@ -98,7 +109,7 @@ def read_golden(folder: Path, outputs: bool = True) -> Golden:
         loss.get("regulariser_weight", 0.01),
         read_weights(folder / "state_dict.safetensors"),
         inputs,
-        (read_arrays(folder / "outputs.npz") if outputs else {}) | {k: np.asarray(v) for k, v in scalars.items()},
+        arrays | {k: np.asarray(v) for k, v in scalars.items()},
         norms,
     )
 
@@ -116,6 +127,12 @@ def read_arrays(file: Path) -> dict[str, np.ndarray]:
         raise InputError("the file does not exist", file=file, expected="arrays by name") from None
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise InputError(f"it is not an archive of arrays ({error})", file=file) from error
+
+
+def _numeric(arrays: Mapping[str, np.ndarray], file: Path) -> None:
+    wrong = [name for name, array in arrays.items() if array.dtype.kind not in "biuf"]
+    if wrong:
+        raise InputError(f"the array {wrong[0]} holds {arrays[wrong[0]].dtype}", file=file, expected="real numbers")
 
 
 def check_inputs(inputs: Mapping[str, np.ndarray], architecture: Architecture, file: Path) -> None:

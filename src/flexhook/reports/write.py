@@ -83,7 +83,7 @@ def _page(
     if found:
         lines += ["**Warnings**", "", *(f"- {text}" for text in found), ""]
     notes = [NOTES["HOTA"], NOTES["limits"] * shared_limits(groups), NOTES["difference"] * bool(compared)]
-    lines += ["## Scores", "", table, *(line for note in [*notes, _published_note(groups)] if note for line in (note, ""))]
+    lines += ["## Scores", "", table, *(line for note in [*notes, *_protocol_notes(groups)] if note for line in (note, ""))]
     lines += [*_images(pictures, ("scores.png", "differences.png", "axis.png"))]
     sentences = findings(groups, compared)
     if sentences:
@@ -101,15 +101,22 @@ def _images(pictures: Sequence[Path], names: Sequence[str]) -> list[str]:
     return [line for path in pictures if path.name in names for line in (f"![{path.stem}]({path.name})", "")]
 
 
-def _published_note(groups: Sequence[Group]) -> str:
-    run = groups[0].runs[0]
-    if not published(run.dataset):
-        return ""
-    if run.meta.get("protocol") == "published":
-        return ("Published rows are the authors' numbers. These runs follow the published protocol: the test videos with "
-                "their true boxes chose the checkpoint, and a track's last observation is not judged.")
-    return ("Published rows are the authors' numbers, with their protocol (the test videos chose the checkpoint; a track's "
-            "last observation is not judged); these runs follow ours. protocol=published compares like with like.")
+def _protocol_notes(groups: Sequence[Group]) -> list[str]:
+    """Whose protocol the published rows follow, and which of these runs do not follow the default one, and in what."""
+    said: dict[str, list[str]] = {}
+    for group in groups:
+        remarks = dict.fromkeys(text for run in group.runs for text in run.meta.get("remarks", ()))
+        if remarks:
+            said.setdefault(" ".join(remarks), []).append(group.name)
+    notes = []
+    if published(groups[0].runs[0].dataset):
+        ours = "" if said else " These runs follow ours; protocol=published compares like with like."
+        notes.append("Published rows are the authors' numbers, with their protocol (the test videos chose the checkpoint; a "
+                     f"track's last observation is not judged).{ours}")
+    for text, names in said.items():
+        whose = "These runs follow" if len(names) == len(groups) else f"{', '.join(names)}:"
+        notes.append(f"{whose} protocol=published. {text}")
+    return notes
 
 
 def _hardware(groups: Sequence[Group]) -> str:
