@@ -1,7 +1,10 @@
 """Sweeps: what is run, where runs lie, and what becomes of one found again."""
 
 import json
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
 
+import joblib
 import pytest
 import torch
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
@@ -14,7 +17,7 @@ from flexhook.experiment.config_folder import config_folder
 from flexhook.experiment.resolvers import run_name
 from flexhook.experiment.resume import go_on, newest_checkpoint
 from flexhook.experiment.study import ablation_options, find_study
-from flexhook.experiment.sweep import parser, plan
+from flexhook.experiment.sweep import parser, plan, run_of_sweep
 
 
 def config(folder, **more):
@@ -115,3 +118,20 @@ def test_a_process_takes_a_free_gpu_and_keeps_it(tmp_path, monkeypatch):
     for lock in held:
         lock.close()
     assert own_gpu.take_gpu([], tmp_path) is None
+
+
+def starts_a_process(cfg):
+    """In a worker of joblib: what a run's training would do."""
+    def train(cfg, resume):
+        with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+            return pool.submit(abs, -3.0).result()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("flexhook.experiment.train.train", train)
+        return run_of_sweep(cfg)
+
+
+@pytest.mark.slow
+def test_a_run_under_joblib_can_start_processes(tmp_path):
+    jobs = [joblib.delayed(starts_a_process)(config(tmp_path / str(k))) for k in range(2)]
+    assert joblib.Parallel(n_jobs=2, backend="loky")(jobs) == [3.0, 3.0]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import multiprocessing
 import shlex
 import subprocess
 import sys
@@ -43,6 +44,8 @@ def run_of_sweep(cfg: DictConfig) -> float | None:
     from flexhook.experiment.train import train
 
     note = Path(cfg.run_dir) / FAILED
+    if multiprocessing.get_start_method() not in multiprocessing.get_all_start_methods():
+        multiprocessing.set_start_method(None, force=True)  # joblib's own, by which its workers cannot start processes
     try:
         result = train(cfg, resume=True)
     except Exception as error:
