@@ -107,6 +107,24 @@ def test_cached_features_give_the_same_loss_and_gradients(toy, tmp_path, freeze)
         torch.testing.assert_close(gradient, gradients[1][name], rtol=1e-4, atol=1e-6)
 
 
+def test_features_are_cached_in_the_precision_of_training(toy, tmp_path):
+    def low():
+        return torch.autocast("cpu", torch.bfloat16)
+
+    maps = {}
+    for kind in ("uncached", "cached", "cached in float32"):
+        module, data = modules(toy, "freeze=[visual,text]")
+        module.model.eval()
+        if kind == "cached":
+            data.fill_features(module.model, tmp_path, True, True, precision="bf16-mixed", context=low)
+        elif kind != "uncached":
+            data.fill_features(module.model, tmp_path, True, True)
+        with torch.no_grad(), low():
+            maps[kind] = module.model.encode_batch(next(iter(data.train_dataloader())))[0].rows[0]
+    torch.testing.assert_close(maps["cached"], maps["uncached"], rtol=0, atol=1e-6)
+    assert (maps["cached in float32"] - maps["uncached"]).abs().max() > 1e-5
+
+
 def test_cached_run_ends_as_the_uncached_one(toy, tmp_path):
     more = ["freeze=[visual,text]", "optim.epochs=3"]
     plain = toy.run(tmp_path / "plain", *more)

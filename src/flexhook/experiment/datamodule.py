@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -74,7 +75,8 @@ class ReferringDataModule(L.LightningDataModule):
         }
 
     def fill_features(
-        self, model: Any, folder: str | Path, visual: bool, text: bool, share: tuple[int, int] = (0, 1)
+        self, model: Any, folder: str | Path, visual: bool, text: bool, share: tuple[int, int] = (0, 1),
+        precision: str = "32-true", context: Callable[[], AbstractContextManager] = nullcontext,
     ) -> None:
         """Compute (or open) what frozen encoders give for all frames and sentences of this module.
 
@@ -84,16 +86,19 @@ class ReferringDataModule(L.LightningDataModule):
             visual: The visual encoder is frozen: cache its maps.
             text: The text encoder is frozen: cache its tokens.
             share: (rank, number of processes). Each process begins with other videos and finds done what others did.
+            precision: Name of the precision of training, in which features are computed too.
+            context: Makes the context in which a forward pass of that precision runs.
         """
         self.features, self.with_images = FeatureCache(folder, visual, text), model.needs_images
         device = next(model.parameters()).device
         if visual:
             encoder = model.visual
-            key = f"{weights_fingerprint(encoder)}{self.image_size}{encoder.mean}{encoder.std}{tuple(encoder.strides)}"
+            key = (f"{weights_fingerprint(encoder)}{self.image_size}{encoder.mean}{encoder.std}{tuple(encoder.strides)}"
+                   f"{precision}")
             videos = list({video.name: video for video in self.train_videos + self.val_videos}.values())
             begin = len(videos) * share[0] // share[1]
             for video in videos[begin:] + videos[:begin]:
-                with torch.no_grad():
+                with torch.no_grad(), context():
                     computed = self.features.fill_maps(
                         video, key, partial(FrameLoader([video], self.image_size).load, 0),
                         lambda images: model.encode_frames(images.to(device)),
@@ -108,8 +113,8 @@ class ReferringDataModule(L.LightningDataModule):
             )
             texts = self.sentences["train"].texts + self.sentences["val"].texts
             first = [texts.index(t) for t in every]
-            with torch.no_grad():
-                self.features.fill_text(every, weights_fingerprint(model.text), ids[first], mask[first],
+            with torch.no_grad(), context():
+                self.features.fill_text(every, weights_fingerprint(model.text) + precision, ids[first], mask[first],
                                         lambda i, m: model.text(i.to(device), m.to(device)))
 
     @property

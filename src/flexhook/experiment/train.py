@@ -197,7 +197,8 @@ def _cache_features(cfg: DictConfig, trainer: L.Trainer, module: ReferringModule
     device = trainer.strategy.root_device
     module.model.to(device)
     data.fill_features(module.model, Path(cfg.cache_dir) / "features", visual, text,
-                       (trainer.global_rank, trainer.world_size))
+                       (trainer.global_rank, trainer.world_size), str(trainer.precision),
+                       trainer.precision_plugin.forward_context)
 
 
 def choose_checkpoint(
