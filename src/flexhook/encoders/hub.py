@@ -65,7 +65,7 @@ def fetch(repository: str, file: str, part: str) -> Path:
     if "/" not in repository:
         raise InputError(
             f"{part}.pretrained is {repository}",
-            expected="a name on the hub (owner/name), or null for random weights",
+            expected="a name on the hub (owner/name), or false for random weights",
             hint=f"A local file goes into {part}.weights",
         )
     try:
@@ -76,7 +76,7 @@ def fetch(repository: str, file: str, part: str) -> Path:
             f"the weights '{repository}' cannot be had ({first_line(error)})",
             expected="a name on the hub, and the hub in reach or the file in its cache",
             hint=f"Fetch {file} from {address(repository)} on another machine, put it anywhere here and set "
-            f"{part}.weights=FILE; or set {part}.pretrained=null for random weights",
+            f"{part}.weights=FILE; or set {part}.pretrained=false for random weights",
         ) from error
 
 
