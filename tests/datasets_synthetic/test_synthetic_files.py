@@ -3,6 +3,7 @@
 import argparse
 import hashlib
 import json
+from contextlib import nullcontext
 from dataclasses import replace
 
 import numpy as np
@@ -200,3 +201,19 @@ def test_a_folder_that_cannot_be_made_is_an_input_error(tiny, tmp_path):
 def test_less_than_one_worker_is_refused(tiny, tmp_path):
     with pytest.raises(ConfigError, match="workers is -3"):
         generate(tmp_path / "set", tiny, workers=-3)
+
+
+@pytest.mark.parametrize("other", [0, 1])
+def test_two_runs_may_make_the_same_world_at_once(tiny, tmp_path, monkeypatch, other):
+    """The slower one takes the faster one's, if it is the world that it wants."""
+    small, root = replace(tiny, frames=8, expressions=16), tmp_path / "set"
+
+    def slow(config, workers):
+        monkeypatch.undo()
+        generate(root, replace(small, seed=other), workers=1)
+        return simulate_world(config, workers)
+
+    monkeypatch.setattr("flexhook.datasets.synthetic.write.simulate_world", slow)
+    with nullcontext() if other == small.seed else pytest.raises(InputError, match="seed = 1"):
+        ensure(root, small, workers=1)
+    assert [p.name for p in tmp_path.iterdir()] == ["set"]

@@ -79,9 +79,14 @@ def ensure(root: str | Path, config: WorldConfig, workers: int | None = None) ->
         InputError: The folder holds something else: another world, that of another version, or no synthetic world.
     """
     root = Path(root)
-    if not root.exists() or (root.is_dir() and not any(root.iterdir())):
-        generate(root, config, workers)
-        return
+    if _is_free(root):
+        try:
+            generate(root, config, workers)
+            return
+        except InputError:
+            if _is_free(root):
+                raise
+            log.info("another process was faster with %s", root)
     manifest = root / MANIFEST
     hint = "Remove the folder to have it made anew, or set another data.root (--out of `flexhook data synthesize`)"
     try:
@@ -104,8 +109,12 @@ def ensure(root: str | Path, config: WorldConfig, workers: int | None = None) ->
         )
 
 
+def _is_free(root: Path) -> bool:
+    return not root.exists() or (root.is_dir() and not any(root.iterdir()))
+
+
 def _refuse_full(root: Path) -> None:
-    if root.exists() and (not root.is_dir() or any(root.iterdir())):
+    if not _is_free(root):
         hint = "Choose another folder or remove this one"
         raise InputError("the folder is not empty", file=root, expected="a new folder", hint=hint)
 
