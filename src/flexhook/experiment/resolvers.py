@@ -1,4 +1,4 @@
-"""OmegaConf resolvers of the configurations: a run's name in its sweep, the number of GPUs.
+"""OmegaConf resolvers of the configurations: a run's name in its sweep, the number of GPUs, a folder that exists.
 
 Imported by the Hydra applications, and so by every process that composes a configuration; nothing heavy is imported.
 """
@@ -57,8 +57,15 @@ def visible_gpus() -> list[str]:
     return [str(k) for k in range(count)]
 
 
+def made_folder(path: str) -> str:
+    """The path of a folder that is made where it is missing: what a database in it needs before the sweep begins."""
+    Path(path).mkdir(parents=True, exist_ok=True)
+    return path
+
+
 def register() -> None:
-    """Make ``${run_name:...}`` and ``${gpus:}`` known."""
+    """Make ``${run_name:...}``, ``${gpus:}`` and ``${made_folder:...}`` known."""
+    OmegaConf.register_new_resolver("made_folder", made_folder, replace=True)
     OmegaConf.register_new_resolver("run_name", run_name, replace=True)
     OmegaConf.register_new_resolver("gpus", lambda: max(len(visible_gpus()), 1), replace=True)
 

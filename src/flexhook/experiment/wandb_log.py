@@ -12,6 +12,7 @@ from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import OmegaConf
 
+from flexhook.errors import ConfigError
 from flexhook.experiment.run_folder import read_config
 from flexhook.reports.flat_config import flat_config
 from flexhook.structures.whole_files import whole_file
@@ -46,6 +47,20 @@ class WandbLog(WandbLogger):
         tags = [*tags, cfg["data"]["name"], f"seed{cfg['seed']}"]
         super().__init__(project=project, save_dir=str(self.folder), id=self._id_of_folder(), tags=tags, **given)
         self._end_earlier_run()
+
+    @property
+    def experiment(self) -> Any:
+        """The wandb run.
+
+        Raises:
+            ConfigError: wandb wants an account.
+        """
+        import wandb
+
+        try:
+            return super().experiment
+        except wandb.errors.UsageError as error:
+            raise ConfigError(f"logger=wandb: {error}", hint="Set WANDB_MODE=offline, which needs no account") from None
 
     def _id_of_folder(self) -> str:
         path = self.folder / ID
