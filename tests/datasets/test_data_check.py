@@ -17,6 +17,7 @@ from flexhook.datasets.kitti import Kitti, read_kitti_labels
 from flexhook.datasets.lamot import Lamot
 from flexhook.datasets.mot import TrackerFiles, read_mot, write_mot
 from flexhook.datasets.problems import SEVERITY
+from flexhook.datasets.refer_dance import ReferDance
 from flexhook.datasets.refer_kitti import ReferKitti
 from flexhook.datasets.sentence_check import least_tokens
 from flexhook.datasets.shift import OFFSETS, track_fit
@@ -427,3 +428,30 @@ def test_videos_that_are_not_there_are_said_with_the_place(tmp_path, capsys):
     status = run(["check", "data=kitti", f"data.root={tmp_path}"])
     assert status == 1
     assert f"Expected {tmp_path}/training/image_02/0000 or {tmp_path}/training/label_02/0000.txt" in capsys.readouterr().out
+
+
+def test_a_description_without_length_does_not_end_the_check(tmp_path):
+    root = world.dance(tmp_path)
+    world.text(root / "val/0001/seqinfo.ini", "[Sequence]\nimWidth=200\nimHeight=100\n")
+    report = check_dataset(ReferDance(root, {"a": ["0001"]}, classes={1: "pedestrian", 3: "car"}))
+    assert (report.ok, report.counts["videos"], report.counts["boxes"]) == (True, 1, 6)
+    assert "no valid seqLength" in str(next(f for f in report.findings if f.kind == "length-differs").example)
+
+
+@needs_shared
+def test_tracks_of_another_video_and_misread_boxes_are_no_shift_but_do_not_fit(sample, capsys):
+    def errors(*more):
+        status, out = command(capsys, *SAMPLE, f"data.root={sample}", "--json", "--images=none", *more)
+        report = json.loads(out)
+        found = [(f["kind"], f["count"]) for f in report["findings"] if f["severity"] == "error"]
+        assert status == bool(found)
+        return found
+
+    assert errors() == []
+    assert errors("data.reader.label_origin=centre") == [("tracker-does-not-fit", 2)]
+    assert errors("data.tracker.size=[224,742]") == [("tracker-does-not-fit", 2)]
+    tracks = sample / "tracks"
+    (tracks / "0005").rename(tracks / "kept")
+    (tracks / "0016").rename(tracks / "0005")
+    (tracks / "kept").rename(tracks / "0016")
+    assert errors() == [("tracker-does-not-fit", 2)]

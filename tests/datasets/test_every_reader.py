@@ -118,6 +118,7 @@ def test_ikun_reports_expression_files_that_disagree(tmp_path):
     [
         (lambda d: d["0001"]["0"]["0"].update(bbox=[0.1, 0.1, 0.0, 0.2]), "not of positive size"),
         (lambda d: d["0001"]["0"]["0"].update(bbox=[10**400, 0.1, 0.1, 0.2]), "in fractions"),
+        (lambda d: d["0001"]["0"]["0"].update(expression_raw=["\ud800"]), "is no character"),
         (lambda d: d["0001"]["0"]["0"].update(bbox=[20, 20, 50, 50]), "in fractions"),
         (lambda d: d["0001"]["0"]["0"].update(bbox=[0.1, 0.1, "a", 0.2]), "the box of frame 0"),
         (lambda d: d["0001"]["0"]["0"].update(expression_raw="red cars"), "the sentences of frame 0"),

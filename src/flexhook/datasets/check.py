@@ -227,7 +227,11 @@ def _check_video(
 
 
 def _check_length(reader: FolderDataset, video: Video, findings: Findings) -> None:
-    length = reader.sizes.length(reader.root, video.name, reader.key(video.name))
+    try:
+        length = reader.sizes.length(reader.root, video.name, reader.key(video.name))
+    except InputError as unknown:  # reading does without
+        findings("length-differs", unknown)
+        return
     if reader.images is not None and length is not None and length != video.num_frames:
         problem = f"video {video.name} has {video.num_frames} frames on disk and {length} by its description"
         folder = reader.images.folder(reader.root, reader.key(video.name))
@@ -291,7 +295,14 @@ def _judge_shifts(report: CheckReport) -> None:
         names = ", ".join(f"{name} ({shift:+d})" for name, shift in list(shifted.items())[:8])
         problem = f"in {len(shifted)} videos tracker and truth are shifted against each other: {names}"
         findings("frame-shift", InputError(problem, expected="shift 0 in every video", hint=hint), len(shifted))
-    if report.fit.boxes and max(report.fit.mean_overlap.values()) < HARDLY:
-        problem = f"tracker and truth hardly overlap: {max(report.fit.mean_overlap.values()):.3f} at the best shift"
-        hint = "Check that it is output for these videos, at their original size (data.tracker.size)"
-        findings("tracker-does-not-fit", InputError(problem, expected=f"at least {HARDLY}", hint=hint))
+    strange = {n: f.agreement for n, f in report.fit_of_video.items() if not f.says_nothing and f.agreement < HARDLY}
+    if strange:
+        names = ", ".join(f"{name} ({value:.2f})" for name, value in list(strange.items())[:8])
+        problem = (
+            f"in {len(strange)} of {len(report.fit_of_video)} videos tracker and truth hardly overlap at any shift: {names}"
+        )
+        hint = (
+            "Check that it is output for these videos, with x, y, w, h in pixels of the original frame (data.tracker.size),"
+            " and what x and y of the labels are (data.reader.label_origin)"
+        )
+        findings("tracker-does-not-fit", InputError(problem, expected=f"at least {HARDLY}", hint=hint), len(strange))

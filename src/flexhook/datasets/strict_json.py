@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ from typing import Any
 from flexhook.datasets.problems import Report, strict
 from flexhook.datasets.text_files import read_text
 from flexhook.errors import InputError
+
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 class _RepeatedKeyError(ValueError):
@@ -58,11 +61,15 @@ def decode(
         InputError: The text is not JSON or repeats a key in one object.
     """
     try:
-        if convert is None:
-            return _DECODER.decode(text)
-        return _decoder(lambda pairs: convert(_unique(pairs))).decode(text)
+        decoder = _DECODER if convert is None else _decoder(lambda pairs: convert(_unique(pairs)))
+        value = decoder.decode(text)
+        if _SURROGATE.search(text):  # half of an escaped pair alone is no character, and no file could be named by it
+            json.dumps(value, ensure_ascii=False).encode()
+        return value
     except json.JSONDecodeError as error:
         problem, line = f"not valid JSON: {error.msg} (column {error.colno})", error.lineno
+    except UnicodeEncodeError as error:
+        problem, line = f"the escape {error.object[error.start]!a} is no character", 1
     except _RepeatedKeyError as error:
         line = text.count("\n", 0, max(text.rfind(json.dumps(error.key)), 0)) + 1
         problem = f"the key {error.key[:60]!r} occurs twice in one object"
