@@ -89,6 +89,9 @@ def test_the_command_prints_and_draws(data, tmp_path, capsys):
     assert report["splits"]["test"]["sentences not in training"] == 0
     assert report["attributes"]["test"]["colour"] == {"red": 1}
     assert report["splits"]["val"]["videos"] == 0
+    assert run([*base, "--no-plot", "--json", "data.reader.splits={train:[],test:['0001']}"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert "sentences not in training" not in report["splits"]["test"]  # nothing to compare with
 
 
 def test_the_picture_shows_the_tracker_where_there_is_one(data, tmp_path):

@@ -66,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
     for problem in absent:
         logging.getLogger(__name__).warning("%s", problem)
     for split, numbers in stats.items():
-        if split != "train" and "train" in stats and numbers.sentences:
+        if split != "train" and "train" in stats and stats["train"].sentences and numbers.sentences:
             columns[split]["sentences not in training"] = unseen_share(stats["train"], numbers)
     values = {split: {a: s.values(a) for a in s.groups} for split, s in stats.items()}
     if args.json:
