@@ -29,6 +29,8 @@ def main() -> int:
     except Exception as error:
         known = as_mistake(error)
         if known is None:
+            if any((folder / "logs").glob("*.mistake")):  # another process found it and went: only the connection failed here
+                return 1
             raise
         with whole_file(mistake_file(folder / "logs", rank)) as temporary:
             temporary.write_text(str(known))
