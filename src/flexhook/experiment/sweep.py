@@ -129,9 +129,10 @@ def plan(given: argparse.Namespace) -> tuple[Sweep, Study]:
     Raises:
         ConfigError: A name is no study, group or option, or an override is none.
     """
+    grammar = OverridesParser.create()
     for text in given.overrides:
         try:
-            override = OverridesParser.create().parse_override(text)
+            override = grammar.parse_override(text)
         except HydraException:
             override = None
         if override is None or not override.key_or_group:
