@@ -8,6 +8,7 @@ import torch
 from toy_world import start
 
 from flexhook.errors import InputError
+from flexhook.experiment.build import load_model
 from flexhook.experiment.checkpoints import WholeCheckpoints, read_checkpoint
 
 LONG = ["optim.epochs=4", "optim.milestones=[1,3]", "sampling.batch_size=2"]  # 10 steps per epoch
@@ -173,3 +174,18 @@ def test_file_of_something_else_is_no_checkpoint(tmp_path):
         read_checkpoint(tmp_path / "other.ckpt")
     with pytest.raises(InputError, match="does not exist"):
         read_checkpoint(tmp_path / "none.ckpt")
+
+
+def test_what_is_learned_for_training_only_goes_on_and_is_left_out_of_scoring(toy, tmp_path):
+    aligned = ["alignment=cosine", "optim.epochs=2", "test=false"]
+    toy.run(tmp_path / "whole", *aligned)
+    toy.run(tmp_path / "first", *aligned, "optim.epochs=1")
+    last = tmp_path / "first/checkpoints/last.ckpt"
+    toy.run(tmp_path / "second", *aligned, f"ckpt_path={last}")
+    one, other = (read_checkpoint(tmp_path / f / "checkpoints/last.ckpt")["state_dict"] for f in ("whole", "second"))
+    assert "alignment.scale" in one and one.keys() == other.keys()
+    assert all(torch.equal(one[k], other[k]) for k in one)
+    model, _ = load_model(last)
+    assert not any("alignment" in name for name in model.state_dict())
+    status, said = toy.train(tmp_path / "third", "optim.epochs=2", "test=false", f"ckpt_path={last}")
+    assert status != 0 and "alignment." in said and "left over" in said

@@ -35,8 +35,9 @@ def build_model(cfg: DictConfig) -> torch.nn.Module:
 
 def build_module(cfg: DictConfig) -> ReferringModule:
     """Model, losses, optimiser and freezing."""
+    model = build_model(cfg)
     return ReferringModule(
-        model=build_model(cfg),
+        model=model,
         loss=instantiate(cfg.loss.match),
         regulariser=instantiate(cfg.loss.regulariser) if cfg.loss.get("regulariser") else None,
         optimizer=instantiate(cfg.optim.optimizer),
@@ -47,6 +48,7 @@ def build_module(cfg: DictConfig) -> ReferringModule:
         freeze=tuple(cfg.freeze),
         freeze_mode=cfg.protocol.freeze_mode,
         seed=cfg.seed,
+        alignment=instantiate(cfg.alignment)(width=model.text.width) if cfg.get("alignment") else None,
     )
 
 

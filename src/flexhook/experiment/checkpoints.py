@@ -114,16 +114,20 @@ def load_weights(model: torch.nn.Module, checkpoint: dict, path: str | Path) -> 
         InputError: As :func:`complete`.
     """
     complete(model, checkpoint, path)
-    model.load_state_dict({k.removeprefix("model."): v for k, v in checkpoint["state_dict"].items()})
+    tensors = checkpoint["state_dict"].items()
+    model.load_state_dict({k.removeprefix("model."): v for k, v in tensors if k.startswith("model.")})
 
 
-def complete(model: torch.nn.Module, checkpoint: dict, path: str | Path) -> None:
+def complete(
+    model: torch.nn.Module, checkpoint: dict, path: str | Path, wanted: dict[str, torch.Tensor] | None = None
+) -> None:
     """Complete a checkpoint's state dict with the frozen encoders of a freshly built model, and see that it fits.
 
     Args:
         model: The model, built from the checkpoint's configuration.
         checkpoint: The loaded checkpoint; its ``state_dict`` is completed in place.
         path: Its name, for the message.
+        wanted: State that has to be in it, where that is more than the model: what is learned for training only.
 
     Raises:
         InputError: Names or shapes do not fit, or the pretrained encoder at hand is not the one trained with.
@@ -137,7 +141,10 @@ def complete(model: torch.nn.Module, checkpoint: dict, path: str | Path) -> None
                              hint=hint)
         for key, value in encoder.state_dict().items():
             checkpoint["state_dict"][f"model.{name}.{key}"] = value
-    misfit = _misfit(model.state_dict(prefix="model."), checkpoint["state_dict"])
+    found = checkpoint["state_dict"]
+    if wanted is None:
+        wanted, found = model.state_dict(prefix="model."), {k: v for k, v in found.items() if k.startswith("model.")}
+    misfit = _misfit(wanted, found)
     if misfit:
         raise InputError(f"the checkpoint does not fit the model: {misfit}", file=path,
                          expected="the model it was trained with", hint=hint)

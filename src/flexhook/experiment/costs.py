@@ -85,7 +85,7 @@ class RunCosts:
 
     def trained(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         """Take parameters and, where an epoch was trained, the median of the epochs' seconds."""
-        counts = [(p.numel(), p.requires_grad) for p in module.parameters()]
+        counts = [(p.numel(), p.requires_grad) for p in module.model.parameters()]
         self.costs["parameters"] = sum(n for n, _ in counts)
         self.costs["trained_parameters"] = sum(n for n, trained in counts if trained)
         seconds = [s for c in trainer.callbacks if isinstance(c, EpochTimes) for s in c.seconds]  # type: ignore[attr-defined]

@@ -49,6 +49,8 @@ class ReferringModule(L.LightningModule):
             :class:`~flexhook.model.flexhook.Prediction`, with ``visual`` and ``text`` encoders.
         loss: (logits, labels) -> scalar.
         regulariser: Reference points -> scalar; None for none.
+        alignment: (prediction, batch) -> scalar, e.g. :class:`~flexhook.model.alignment.TrajectoryAlignment`; None for none.
+            What it learns is kept in checkpoints for a run that goes on, and is no part of the model.
         optimizer: Makes the optimiser from parameter groups.
         weight_decay: For the parameters that are decayed.
         milestones: Epochs at which the learning rate is multiplied by ``factor``.
@@ -74,6 +76,7 @@ class ReferringModule(L.LightningModule):
         freeze: tuple[str, ...] = (),
         freeze_mode: str = "eval",
         seed: int = 0,
+        alignment: nn.Module | None = None,
     ) -> None:
         super().__init__()
         unknown = set(freeze) - {"visual", "text"}
@@ -81,7 +84,7 @@ class ReferringModule(L.LightningModule):
             raise ConfigError(f"freeze names {sorted(unknown)}", expected="a list of visual and text")
         if freeze_mode not in ("eval", "train"):
             raise ConfigError(f"freeze_mode is '{freeze_mode}'", expected="eval or train")
-        self.model, self.loss, self.regulariser = model, loss, regulariser
+        self.model, self.loss, self.regulariser, self.alignment = model, loss, regulariser, alignment
         self.make_optimizer, self.weight_decay = optimizer, weight_decay
         self.milestones, self.factor, self.seed = list(milestones), factor, seed
         self.warmup_steps = warmup_steps
@@ -103,12 +106,15 @@ class ReferringModule(L.LightningModule):
         return self.model(batch)
 
     def objective(self, prediction: Prediction, batch: WindowBatch) -> dict[str, Tensor]:
-        """The loss and its two terms: ``loss``, ``match``, ``regulariser``."""
+        """The loss and its terms: ``loss``, ``match``, and where there are such ``regulariser``, ``alignment``."""
         match = self.loss(prediction.logits, batch.labels)
         terms = {"loss": match, "match": match}
         if self.regulariser is not None and prediction.points is not None:
             terms["regulariser"] = self.regulariser(prediction.points)
-            terms["loss"] = match + terms["regulariser"]
+            terms["loss"] = terms["loss"] + terms["regulariser"]
+        if self.alignment is not None:
+            terms["alignment"] = self.alignment(prediction, batch)
+            terms["loss"] = terms["loss"] + terms["alignment"]
         return terms
 
     def on_fit_start(self) -> None:
@@ -145,7 +151,7 @@ class ReferringModule(L.LightningModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Put frozen encoders' weights back, before Lightning loads them all."""
-        complete(self.model, checkpoint, str(self.trainer.ckpt_path))
+        complete(self.model, checkpoint, str(self.trainer.ckpt_path), self.state_dict())
 
     def on_validation_epoch_start(self) -> None:
         """Start counting."""
@@ -179,6 +185,6 @@ class ReferringModule(L.LightningModule):
 
     def configure_optimizers(self) -> Any:
         """AdamW (by config) with a multistep schedule per epoch."""
-        optimizer = self.make_optimizer(parameter_groups(self.model, self.weight_decay))
+        optimizer = self.make_optimizer(parameter_groups(self, self.weight_decay))
         scheduler = torch.optim.lr_scheduler.MultiStepLR(optimizer, self.milestones, self.factor)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "epoch"}}

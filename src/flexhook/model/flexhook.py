@@ -180,10 +180,11 @@ class FlexHook(ReferringModel):
             reference = self.decoder.reference_memory(reference_tokens).select(place)
             points = [p[expression] for p in points]
         words = self.decoder.text_memory(tokens, mask, self.text_position[: tokens.shape[1]])
+        trajectory = self.trajectory_tokens(maps, batch.frame, batch.boxes)
         logits = self.decoder(
             batch.boxes,
-            self.decoder.trajectory_memory(self.trajectory_tokens(maps, batch.frame, batch.boxes)),
+            self.decoder.trajectory_memory(trajectory),
             words.select(slice(None) if batch.expression is None else expression),
             reference,
         )
-        return Prediction(logits, points)
+        return Prediction(logits, points, trajectory[-1], (tokens, mask))

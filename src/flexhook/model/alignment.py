@@ -1,0 +1,60 @@
+"""Trajectories and sentences brought into one space in training: an auxiliary loss that the model itself does not need."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from flexhook.errors import ConfigError
+from flexhook.model.cosine import CosineMatcher
+from flexhook.model.layers import at_least_float32
+from flexhook.model.referring import Prediction, WindowBatch
+
+
+class TrajectoryAlignment(nn.Module):
+    """Binary cross-entropy of the cosine between a window's mean trajectory token and a sentence's mean word.
+
+    The decoder has to find out that trajectory tokens and words speak of the same things before it can compare them; a
+    cosine learns that in few steps. The projections are trained with the model and left behind: scores do not use them.
+
+    Args:
+        width: D of the model.
+        weight: Factor of the term. A larger value learns the common space sooner, against what the decoder asks of the tokens.
+        positive_weight: w+ in (0, 1), as in the matching loss. A larger value pulls together more than it pushes apart.
+        scale: Initial factor of the cosine, learned. A larger value is certain earlier.
+        offset: Initial logit of a cosine of 0, learned; negative since most sentences do not refer to most windows.
+    """
+
+    def __init__(
+        self, width: int, weight: float = 1.0, positive_weight: float = 0.7, scale: float = 10.0, offset: float = -2.0
+    ) -> None:
+        super().__init__()
+        self.weight, self.positive_weight = weight, positive_weight
+        self.match = CosineMatcher(width)
+        self.scale, self.offset = nn.Parameter(torch.tensor(scale)), nn.Parameter(torch.tensor(offset))
+
+    def forward(self, prediction: Prediction, batch: WindowBatch) -> Tensor:
+        """The term of a batch.
+
+        Args:
+            prediction: A prediction that keeps the trajectories' and sentences' tokens.
+            batch: The batch, for the expressions of its windows and the labels; -1 leaves a pair out of the mean.
+
+        Returns:
+            A scalar, ``weight`` included.
+
+        Raises:
+            ConfigError: The model has no trajectory tokens.
+        """
+        if prediction.trajectory is None or prediction.words is None:
+            raise ConfigError("the model has no trajectory tokens to align with sentences", expected="alignment=none")
+        assert batch.labels is not None
+        sentences = self.match.sentences(*prediction.words)
+        own = sentences.select(slice(None) if batch.expression is None else batch.expression)
+        no, yes = at_least_float32(self.match(prediction.trajectory.mean(1, keepdim=True), own)).unbind(-1)
+        judged, target = batch.labels >= 0, (batch.labels == 1).to(yes.dtype)
+        weight = (target * self.positive_weight + (1 - target) * (1 - self.positive_weight)) * judged
+        logits = self.scale * (yes - no) + self.offset
+        loss = F.binary_cross_entropy_with_logits(logits, target, weight=weight, reduction="sum")
+        return self.weight * loss / judged.sum().clamp(min=1)
