@@ -27,7 +27,7 @@ def build_reader(cfg: DictConfig) -> Reader:
     return instantiate(cfg.data.transform)(reader) if cfg.data.get("transform") else reader
 
 
-def build_model(cfg: DictConfig) -> torch.nn.Module:
+def build_model(cfg: DictConfig) -> Any:
     """The referring model, initialised from the seed."""
     torch.manual_seed(cfg.seed)
     return instantiate(cfg.model)

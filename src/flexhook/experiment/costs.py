@@ -83,7 +83,7 @@ class RunCosts:
         self.costs: dict[str, float] = dict(earlier.get("costs", {}))
         reset_peak_memory()
 
-    def trained(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+    def trained(self, trainer: L.Trainer, module: Any) -> None:
         """Take parameters and, where an epoch was trained, the median of the epochs' seconds."""
         counts = [(p.numel(), p.requires_grad) for p in module.model.parameters()]
         self.costs["parameters"] = sum(n for n, _ in counts)
