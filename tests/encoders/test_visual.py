@@ -51,6 +51,15 @@ def test_fewer_scales_keep_the_coarsest():
     assert len(encoder(torch.zeros(1, 3, *SIZE))) == 2
 
 
+def test_maps_are_scaled():
+    torch.manual_seed(0)
+    plain = TimmVisualEncoder("resnet18", image_size=SIZE).eval()
+    scaled = TimmVisualEncoder("resnet18", image_size=SIZE, map_scale=0.25).eval()
+    scaled.load_state_dict(plain.state_dict())
+    image = torch.randn(1, 3, *SIZE)
+    assert all(torch.equal(0.25 * a, b) for a, b in zip(plain(image), scaled(image), strict=True))
+
+
 def test_last_map_of_each_stride_is_taken():
     assert choose_maps([2, 4, 4, 8, 8, 8, 16], (4, 8, 16, 32), None, "m") == [2, 5, 6]
     assert choose_maps([14, 14, 14], (4, 8, 16, 32), None, "m") == [2]

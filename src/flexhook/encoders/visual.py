@@ -37,6 +37,8 @@ class TimmVisualEncoder(nn.Module):
         mean: Channel means with which the images were normalised; kept here for whoever prepares images.
         std: Channel standard deviations, likewise.
         drop_path: Stochastic depth at the deepest block, rising linearly from 0; larger regularises more.
+        map_scale: The maps are multiplied by it. Temporal integration normalises features and displacements together: beside
+            features of the order of 10, as some models' are, displacements of some hundredths drown.
         arguments: Further arguments for the timm model.
 
     Attributes:
@@ -59,9 +61,11 @@ class TimmVisualEncoder(nn.Module):
         mean: Sequence[float] = CLIP_MEAN,
         std: Sequence[float] = CLIP_STD,
         drop_path: float = 0.0,
+        map_scale: float = 1.0,
         **arguments: Any,
     ) -> None:
         super().__init__()
+        self.map_scale = float(map_scale)
         if drop_path:
             arguments["drop_path_rate"] = drop_path
         self.image_size = (int(image_size[0]), int(image_size[1]))
@@ -87,7 +91,8 @@ class TimmVisualEncoder(nn.Module):
             One (F, C_s, h_s, w_s) map per scale, finest first.
         """
         maps = self.net(images)
-        return [m.permute(0, 3, 1, 2) for m in maps] if self.channels_last else list(maps)
+        maps = [m.permute(0, 3, 1, 2) for m in maps] if self.channels_last else list(maps)
+        return maps if self.map_scale == 1 else [m * self.map_scale for m in maps]
 
     @torch.no_grad()
     def _dry_run(self, model: str) -> list[Tensor]:

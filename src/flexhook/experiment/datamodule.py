@@ -94,7 +94,7 @@ class ReferringDataModule(L.LightningDataModule):
         if visual:
             encoder = model.visual
             key = (f"{weights_fingerprint(encoder)}{self.image_size}{encoder.mean}{encoder.std}{tuple(encoder.strides)}"
-                   f"{precision}")
+                   f"{getattr(encoder, 'map_scale', 1.0)}{precision}")
             videos = list({video.name: video for video in self.train_videos + self.val_videos}.values())
             begin = len(videos) * share[0] // share[1]
             for video in videos[begin:] + videos[:begin]:
