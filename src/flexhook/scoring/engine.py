@@ -8,6 +8,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,6 +22,10 @@ from flexhook.structures import Expression, TrackSet, Video
 from flexhook.structures.images import check_shape, resize
 
 PRECISIONS = {"float32": None, "bf16": torch.bfloat16}
+SENTENCES_AT_ONCE = 256
+
+#: Sentence -> per scale M reference points (x, y) in [-1, 1].
+Points = dict[str, list[list[list[float]]]]
 
 
 @dataclass
@@ -35,7 +40,8 @@ class ScoringReport:
         frames_again: Frames encoded again because the memory budget had let them go.
         sentences: Unique sentences encoded.
         seconds: Wall time.
-        parts: Wall time by part: wait (for decoding), encode, sample, judge, write.
+        parts: Wall time by part: text, wait (for decoding), encode, sample, judge, write.
+        points: Where the model looks for each sentence that was encoded; see :meth:`ScoringEngine.reference_points`.
     """
 
     video: str
@@ -46,6 +52,7 @@ class ScoringReport:
     sentences: int = 0
     seconds: float = 0.0
     parts: dict[str, float] = field(default_factory=dict)
+    points: Points = field(default_factory=dict, repr=False)
 
 
 @dataclass
@@ -113,11 +120,20 @@ class ScoringEngine:
     def sentence_features(self, sentences: Sequence[str]) -> Tensor:
         """One (D,) feature per sentence, the mean of its words: (U, D). Calibrations compare sentences by them."""
         ids, mask = (x.to(self.device) for x in self.tokenize(list(sentences)))
-        parts = []
-        for start in range(0, len(ids), 256):
-            tokens, kept = self.model.encode_expressions(ids[start : start + 256], mask[start : start + 256])
-            parts.append((tokens * kept[..., None]).sum(1) / kept.sum(1, keepdim=True))
-        return torch.cat(parts)
+        starts = range(0, len(ids), SENTENCES_AT_ONCE)
+        parts = (slice(start, start + SENTENCES_AT_ONCE) for start in starts)
+        return torch.cat([_mean_word(*self.model.encode_expressions(ids[part], mask[part])) for part in parts])
+
+    @torch.inference_mode()
+    def reference_points(self, sentences: Sequence[str]) -> Points:
+        """Where the model looks for sentences, for pictures; empty for a model without conditioning."""
+        points: Points = {}
+        for start in range(0, len(sentences), SENTENCES_AT_ONCE):
+            part = list(sentences[start : start + SENTENCES_AT_ONCE])
+            with self._autocast():
+                encoded = self.model.encode_expressions(*(x.to(self.device) for x in self.tokenize(part)))
+                points |= _points(part, self.model.prepare_sentences(*encoded))
+        return points
 
     @torch.inference_mode()
     def score(
@@ -151,6 +167,19 @@ class ScoringEngine:
         return report
 
 
+def _mean_word(tokens: Tensor, mask: Tensor) -> Tensor:
+    """The mean of the words of sentences: (U, L, D), (U, L) -> (U, D)."""
+    return (tokens * mask[..., None]).sum(1) / mask.sum(1, keepdim=True)
+
+
+def _points(texts: Sequence[str], sentences: Any) -> Points:
+    """The reference points of prepared sentences."""
+    if sentences.points is None:
+        return {}
+    scales = [scale.tolist() for scale in sentences.points]  # each U x M x 2
+    return {text: [[[round(v, 4) for v in xy] for xy in scale[k]] for scale in scales] for k, text in enumerate(texts)}
+
+
 class _Run:
     """One pass over one video."""
 
@@ -160,9 +189,10 @@ class _Run:
         texts = list(dict.fromkeys(e.sentence for e in expressions))
         self.column = [texts.index(e.sentence) for e in expressions] if len(texts) < len(expressions) else None
         with self.timed("text"), engine._autocast():
-            ids, mask = engine.tokenize(texts)
-            self.sentences = self.model.prepare_sentences(ids.to(engine.device), mask.to(engine.device))
-            self.shift = engine.calibration(engine.sentence_features(texts)) if engine.calibration else None
+            encoded = self.model.encode_expressions(*(x.to(engine.device) for x in engine.tokenize(texts)))
+            self.sentences = self.model.prepare_sentences(*encoded)
+            self.shift = engine.calibration(_mean_word(*encoded)) if engine.calibration else None
+            report.points = _points(texts, self.sentences)
         report.sentences = len(texts)
         self.boxes = torch.from_numpy(video.normalised(tracks.box)).float().to(engine.device)
         self.kept: dict[int, _Kept] = {}
