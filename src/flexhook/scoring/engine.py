@@ -67,6 +67,14 @@ class _Kept:
     def nbytes(self) -> int:
         return sum(t.numel() * t.element_size() for t in self.observed + self.looked)
 
+    def drop(self, unneeded: Callable[[int], bool]) -> None:
+        """Let go of rows that no later window needs, once they are half of all: what is left has to be copied."""
+        rows = [row for row in self.place if not unneeded(row)]
+        if 2 * len(rows) <= len(self.place):
+            index = [self.place[row] for row in rows]
+            self.observed = [t[index] for t in self.observed]
+            self.place = {row: k for k, row in enumerate(rows)}
+
 
 class ScoringEngine:
     """Scores all (observation, expression) pairs of a video in one pass over its frames.
@@ -196,6 +204,7 @@ class _Run:
         report.sentences = len(texts)
         self.boxes = torch.from_numpy(video.normalised(tracks.box)).float().to(engine.device)
         self.kept: dict[int, _Kept] = {}
+        self.largest = 0  # bytes of a frame's contributions
         self.order = sorted(plan.uses, key=lambda f: (plan.uses[f][0], f))  # by first need
         self.ahead, self.seen = 0, set[int]()
         self.pending: dict[int, Future] = {}
@@ -234,7 +243,8 @@ class _Run:
             chunk, missing = missing[: self.engine.frame_batch], missing[self.engine.frame_batch :]
             while self.ahead < len(self.order) and self.order[self.ahead] in self.seen.union(chunk):
                 self.ahead += 1
-            for frame in self.order[self.ahead :][: self.engine.frame_batch - len(chunk)]:
+            spare = min(self.engine.frame_batch - len(chunk), self._room() - len(chunk) - len(missing))
+            for frame in self.order[self.ahead :][: max(spare, 0)]:
                 if frame not in self.seen and frame not in chunk and frame not in missing:
                     chunk.append(frame)
             for frame in [*chunk, *self.order[self.ahead :][: 2 * self.engine.frame_batch + self.engine.num_workers]]:
@@ -243,6 +253,12 @@ class _Run:
             with self.timed("wait"):
                 images = np.stack([self.pending.pop(f).result() for f in chunk])
             self._encode(chunk, torch.from_numpy(images).permute(0, 3, 1, 2).to(self.engine.device))
+
+    def _room(self) -> int:
+        """How many frames more fit into the memory budget, judged by the largest so far."""
+        if not self.largest:
+            return self.engine.frame_batch
+        return int((self.engine.memory_budget - sum(k.nbytes for k in self.kept.values())) // self.largest)
 
     def _encode(self, frames: list[int], images: Tensor) -> None:
         with self.engine._autocast():
@@ -257,6 +273,7 @@ class _Run:
                         self.model.observe(maps, index, self.boxes[torch.from_numpy(rows).to(self.boxes.device)]),
                         self.model.look(maps, k, self.sentences),
                     )
+                    self.largest = max(self.largest, self.kept[frame].nbytes)
         again = sum(f in self.seen for f in frames)
         self.report.frames += len(frames) - again
         self.report.frames_again += again
@@ -291,7 +308,7 @@ class _Run:
         return out
 
     def _release(self, end: int) -> None:
-        """Let go of frames no later window needs and, over the budget, of those needed last."""
+        """Let go of frames and observations no later window needs and, over the budget, of the frames needed last."""
         next_use = {}
         for frame in list(self.kept):
             uses = self.plan.uses[frame]
@@ -300,6 +317,7 @@ class _Run:
                 del self.kept[frame]
             else:
                 next_use[frame] = uses[later]
+                self.kept[frame].drop(lambda row: self.plan.last_end[row] <= end)
         total = sum(k.nbytes for k in self.kept.values())
         for frame in sorted(next_use, key=next_use.__getitem__, reverse=True):
             if total <= self.engine.memory_budget:
