@@ -13,8 +13,8 @@ from flexhook.experiment.module import parameter_groups
 
 BATCHES = ["sampling=windows", "sampling.expressions=4", "sampling.positives=2", "sampling.noisy=false", "perturbation=none",
            "++visual.batch_norm=false", "++visual.dropout=0", "++text.dropout=0", "optim.epochs=1", "test=false",
-           "optim.optimizer._target_=torch.optim.SGD", "~optim.optimizer.eps", "optim.optimizer.lr=0.5",
-           "optim.weight_decay=0"]  # fmt: skip
+           "optim.optimizer._target_=torch.optim.SGD", "~optim.optimizer.eps", "~optim.optimizer.betas",
+           "optim.optimizer.lr=0.5", "optim.weight_decay=0"]  # fmt: skip
 
 
 def weights(run):
