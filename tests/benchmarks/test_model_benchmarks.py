@@ -4,10 +4,14 @@ import re
 
 import numpy as np
 import pytest
+from hydra import compose, initialize_config_dir
 
+import flexhook.experiment.resolvers  # noqa: F401
 from flexhook.benchmarks.made_up import made_up_video
+from flexhook.benchmarks.training import COMMANDS
 from flexhook.commands.bench import run
 from flexhook.errors import InputError
+from flexhook.experiment.config_folder import config_folder
 
 
 def test_made_up_content_is_like_real_content():
@@ -17,8 +21,6 @@ def test_made_up_content_is_like_real_content():
     assert 5 < np.mean([len(e.sentence.split()) for e in video.expressions]) < 7
     assert 0.1 < video.labels.sum() / np.prod(video.labels.shape) < 0.4
     assert np.array_equal(video.truth.box, made_up_video(3, 8, 465).truth.box)
-    with pytest.raises(ValueError, match="the grammar has"):
-        made_up_video(1, 1, 100_000)
 
 
 def test_scoring_benchmark_agrees_with_the_one_window_path(capsys):
@@ -33,11 +35,25 @@ def test_scoring_benchmark_agrees_with_the_one_window_path(capsys):
 def test_training_benchmark_compares_the_three_kinds_of_items(capsys):
     assert run(["training", "--toy", "--steps", "1", "--tracks", "4", "--expressions", "60", "--workers", "0"]) == 0
     out = capsys.readouterr().out
-    rows = re.findall(r"^(one-window items|clips|clips, shared order) +([\d.]+)", out, re.M)
-    assert [name for name, _ in rows] == ["one-window items", "clips", "clips, shared order"]
-    assert all(float(rate) > 0 for _, rate in rows)
+    rows = re.findall(r"^(one-window items|clips|clips, shared order) +([\d.]+) .* ([\d.]+)% +([\d.]+)% ", out, re.M)
+    assert [name for name, *_ in rows] == ["one-window items", "clips", "clips, shared order"]
+    assert all(float(rate) > 0 for _, rate, *_ in rows)
+    for _, _, cached, uncached in rows:  # without workers every picture is waited for
+        assert 0 < float(cached) < float(uncached) < 100
     assert "from the cache" in out
     assert "PROJECTION" not in out  # only of the real model
+
+
+@pytest.mark.parametrize("name", ["one-window items", "clips", "clips, shared order"])
+def test_the_projected_commands_train_as_measured(name):
+    overrides = COMMANDS[name].split()
+    with initialize_config_dir(str(config_folder()), version_base="1.3"):
+        cfg = compose("train", ["experiment=refer_kitti_v2", "name=x", "run_dir=/x", *overrides])
+    kind = "WindowItems" if name == "one-window items" else "ClipItems"
+    assert cfg.sampling["items"]._target_ == f"flexhook.sampling.items.{kind}"
+    assert cfg.sampling.get("shared_order", False) == ("shared" in name)
+    assert (cfg.sampling.expressions, cfg.sampling.positives) == (36, 24)
+    assert cfg.sampling.batch_size == (7 if name == "one-window items" else 1)
 
 
 @pytest.mark.parametrize(
@@ -46,6 +62,8 @@ def test_training_benchmark_compares_the_three_kinds_of_items(capsys):
         (["speed"], "no benchmark 'speed'"),
         (["scoring", "--expressions", "1"], "too small"),
         (["training", "--steps", "0"], "too small"),
+        (["training", "--toy", "--expressions", "5000"], "5000 different sentences are asked for. Expected at most"),
+        (["scoring", "--toy", "--expressions", "99999"], "99999 different sentences"),
         (["scoring", "--compare-precision"], "no model"),
     ],
 )

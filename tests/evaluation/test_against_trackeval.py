@@ -1,6 +1,8 @@
 """The fast evaluation gives the trackeval package's numbers: golden files and random sequences full of ties."""
 
 import json
+import pickle
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields
 from pathlib import Path
 
@@ -11,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from trackeval.metrics import CLEAR, HOTA, Identity
 
+from flexhook.evaluation import engine
 from flexhook.evaluation.assignment import assign
 from flexhook.evaluation.engine import ENGINES, Job, statistics
 from flexhook.evaluation.evaluate import evaluate_folder
@@ -167,3 +170,48 @@ def test_golden_scores_of_the_fields_fork(engine):
     for name, values in expected["sequences"].items():
         assert found["sequences"][name].keys() == values.keys()
         assert found["sequences"][name] == pytest.approx(values, abs=1e-9, rel=0), name
+
+
+class Threads(ThreadPoolExecutor):
+    """In place of processes, so that a test sees what they do; every task passes through pickle as with processes."""
+
+    def __init__(self, count, mp_context):
+        super().__init__(count)
+
+    def submit(self, work, job):
+        return super().submit(work, pickle.loads(pickle.dumps(job)))
+
+
+def test_parts_of_a_video_share_its_overlaps(monkeypatch):
+    computed, init = [], Overlaps.__init__
+
+    def counted(self, *arguments):
+        computed.append(1)
+        init(self, *arguments)
+
+    monkeypatch.setattr(Overlaps, "__init__", counted)
+    monkeypatch.setattr(engine, "ProcessPoolExecutor", Threads)
+    rng = np.random.default_rng(0)
+    truth, tracks = (random_boxes(rng, 8, 5, 6, 0.1) for _ in range(2))
+    rows = [[np.flatnonzero(rng.random(len(b)) < 0.5) for _ in range(3 * engine.CHUNK)] for b in (truth, tracks)]
+    (shared,) = statistics([Job(truth, tracks, *rows)], processes=2)
+    assert len(computed) == 1
+    (alone,) = statistics([Job(truth, tracks, *rows)])
+    np.testing.assert_array_equal(shared.per_sequence()["HOTA"], alone.per_sequence()["HOTA"])
+
+
+def test_videos_are_read_as_the_processes_get_to_them(monkeypatch):
+    monkeypatch.setattr(engine, "ProcessPoolExecutor", Threads)
+    rng, read = np.random.default_rng(0), []
+
+    def jobs():
+        for k in range(20):
+            read.append(k)
+            part = random_boxes(rng, 4, 3, 6, 0.1)
+            yield Job(part, part, [np.arange(k % 4)], [np.arange(3)])
+
+    results = statistics(jobs(), processes=2)
+    truth = [int(next(results).truth[0])]
+    assert len(read) <= 2 * engine.AHEAD + 1
+    truth += [int(done.truth[0]) for done in results]
+    assert truth == [k % 4 for k in range(20)]  # in order

@@ -120,6 +120,26 @@ def test_machines_take_the_published_number_of_windows_per_step(machine, frozen,
     assert cfg.trainer.precision == ("bf16-mixed" if machine == "gpu_8gb" else "32-true")
 
 
+@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("machine", ["none", "2x4090", "gpu_24gb"])
+def test_clips_of_a_recipe_are_one_per_step(name, machine):
+    """A recipe's batch counts windows; seven clips would be up to 56 of them."""
+    sampling = recipe(name, f"machine={machine}", "ablation=sampling/clips").sampling
+    assert sampling["items"]._target_ == "flexhook.sampling.items.ClipItems"
+    windows = recipe(name).sampling
+    assert (sampling.batch_size, sampling.max_tracks, sampling.pool) == (1, 8, None)
+    for key in ("expressions", "positives", "noisy", "drop_unreferred", "num_workers"):
+        assert sampling[key] == windows[key]
+
+
+def test_published_items_for_the_benchmark():
+    sampling = recipe("synthetic", "ablation=sampling/windows").sampling
+    assert sampling["items"]._target_ == "flexhook.sampling.items.WindowItems"
+    assert (sampling.batch_size, sampling.expressions, sampling.positives) == (7, 36, 24)
+    assert sampling.stride == recipe("synthetic", "ablation=sampling/clips").sampling.stride
+    assert plain(recipe("synthetic", "ablation=sampling/clips").sampling) == plain(recipe("synthetic").sampling)
+
+
 def roberta_model():
     config = {"type": "roberta", "vocab_size": 50, "hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2,
               "intermediate_size": 16, "max_position_embeddings": 30, "type_vocab_size": 1}  # fmt: skip

@@ -5,6 +5,7 @@ import json
 
 import pytest
 import torch
+from lightning.pytorch.callbacks import Callback, Timer
 from test_reproducible import modules
 from toy_world import run_here
 
@@ -12,8 +13,8 @@ from flexhook.experiment.module import parameter_groups
 
 BATCHES = ["sampling=windows", "sampling.expressions=4", "sampling.positives=2", "sampling.noisy=false", "perturbation=none",
            "++visual.batch_norm=false", "++visual.dropout=0", "++text.dropout=0", "optim.epochs=1", "test=false",
-           "optim.optimizer._target_=torch.optim.SGD", "~optim.optimizer.eps", "optim.optimizer.lr=0.5",
-           "optim.weight_decay=0"]  # fmt: skip
+           "optim.optimizer._target_=torch.optim.SGD", "~optim.optimizer.eps", "~optim.optimizer.betas",
+           "optim.optimizer.lr=0.5", "optim.weight_decay=0"]  # fmt: skip
 
 
 def weights(run):
@@ -119,6 +120,41 @@ def test_published_protocol_is_followed_and_said(toy, tmp_path):
     default = json.loads((tmp_path / "whole/metrics.json").read_text())
     assert published["accept_all/DetRe"] < default["accept_all/DetRe"] == pytest.approx(100)
     assert published["oracle/DetRe"] < default["oracle/DetRe"]
+
+
+class TimeIsOver(Callback):
+    """Lets the time limit be reached in a step."""
+
+    def __init__(self, step):
+        self.step = step
+
+    def on_train_batch_start(self, trainer, module, batch, index):
+        if trainer.global_step == self.step:
+            next(c for c in trainer.callbacks if isinstance(c, Timer))._offset = 1e9
+
+
+def test_time_limit_ends_a_training_within_an_epoch_as_at_its_end(toy, tmp_path):
+    """The last state is validated and kept, the best one tested; learning rates follow the epochs until then."""
+    epoch = steps(toy)
+    assert epoch > 3
+    metrics = toy.run(
+        tmp_path / "run", "optim.epochs=50", "optim.milestones=[1]", "trainer.max_time='00:05:00:00'",
+        "+callbacks.over._target_=test_trainer_options.TimeIsOver", f"+callbacks.over.step={epoch + 2}",
+    )  # fmt: skip
+    last = torch.load(tmp_path / "run/checkpoints/last.ckpt", weights_only=True)
+    assert last["global_step"] == epoch + 3
+    logged = rows(tmp_path / "run")
+    validated = [row["val/F1"] for row in logged if "val/F1" in row]
+    assert len(validated) == 2
+    assert last["flexhook"]["metrics"]["val/F1"] == pytest.approx(validated[-1])
+    assert metrics["val/F1"] == pytest.approx(max(validated)) and metrics["test/HOTA"] >= 0
+    rates = [row["lr"] for row in logged if "lr" in row]
+    assert rates == pytest.approx([3e-3] * epoch + [1.5e-3] * 3)
+
+
+def steps(toy):
+    """Steps of an epoch."""
+    return len(modules(toy)[1].train_dataloader())
 
 
 def test_run_without_validation_videos_tests_its_last_checkpoint(toy, tmp_path):

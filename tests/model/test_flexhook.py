@@ -208,7 +208,7 @@ def test_engine_methods_give_the_last_scale_of_forward():
     batch = random_batch(model, windows=3, frames=4, sentences=7, own=False)
     batch.frame[:] = torch.tensor([0, 1, 1, 3])  # windows of the same frames
     expected = model(batch).logits[:, -1]
-    sentences = model.prepare_sentences(batch.ids, batch.mask)
+    sentences = model.prepare_sentences(*model.encode_expressions(batch.ids, batch.mask))
     observed, looked = {}, {}
     for f in (0, 1, 3):
         maps = FrameMaps.from_maps(model.encode_frames(batch.images[f : f + 1]))

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from tiny_video import make_video
 
+from flexhook.errors import ConfigError
 from flexhook.sampling.expressions import ExpressionSampler
 from flexhook.sampling.items import ClipItems
 from flexhook.sampling.perturbations import GaussianJitter, NoJitter, NoMasking, SegmentMasking
@@ -165,20 +166,51 @@ def test_group_takes_all_clips_of_a_video_that_has_too_few():
     assert item.frame[0, -1] == 2
 
 
-def test_pool_limits_the_expressions_of_a_clip():
-    """Six expressions, a pool of four: every window keeps a positive, labels stay true, the share too."""
+def test_pool_limits_the_expressions_and_keeps_the_share():
+    """Six expressions, a pool of four: labels stay true and the share is kept; one window alone hears none twice."""
     video, pools = world(), set()
-    items = make([video], pool=4, count=6, positives=2)
+    items = make([video], pool=4, count=4, positives=2)
     for epoch in range(20):
         item = items[epoch, 11]
-        used = set(item.expression.flatten().tolist())
-        assert len(used) <= 4
-        pools.add(tuple(sorted(used)))
+        assert len(np.unique(item.expression)) <= 4
         assert item.label.sum(1).tolist() == [2, 2, 2]
         for b, identity in enumerate(alive_at(11)):
             assert item.label[b].tolist() == [int(REFERENTS[e](11, identity)) for e in item.expression[b]]
-    assert len(pools) > 3
-    assert set(np.concatenate(list(map(list, pools)))) == set(range(6))
+        alone = items[epoch, 15]  # track 1 has two positives, and four negatives of which two are drawn
+        pools.add(tuple(sorted(alone.expression[0])))
+        assert len(set(alone.expression[0])) == 4 and alone.label.tolist() == [[1, 1, 0, 0]]
+    assert len(pools) == 6  # ways to draw two of four
+
+
+@pytest.mark.parametrize("group", [1, 2])
+def test_positives_of_a_pool_are_not_repeated_where_the_video_has_enough(group):
+    """40 of 100 expressions refer to each of four objects, others to each; a window asks for 6 to 10 of them."""
+    refers = [lambda f, i, k=k: (k + 7 * i) % 5 < 2 for k in range(100)]
+    video = make_video({k: range(12) for k in range(4)}, [f"number {k}" for k in range(100)], refers)
+    items = make([video], pool=30, count=16, positives=8, noisy=True, group=group)
+    heard, shares = set(), []
+    for epoch in range(5):
+        for k in range(len(items)):
+            item = items[epoch, k]
+            assert len(np.unique(item.expression)) <= 30
+            assert all(len(set(row)) == 16 for row in item.expression.tolist())
+            shares.append(item.label.mean())
+            heard |= set(item.expression.flatten().tolist())
+    assert 0.48 < np.mean(shares) < 0.52
+    assert len(heard) == 100
+
+
+def test_a_pool_for_windows_that_hear_all_of_it_keeps_a_positive_of_each():
+    items = make([world()], pool=4, count=None)
+    pools = {tuple(items[epoch, 11].expression) for epoch in range(20)}
+    assert all(len(pool) == 4 for pool in pools) and len(pools) > 3
+    for epoch in range(20):
+        assert (items[epoch, 11].label.sum(1) >= 1).all()
+
+
+def test_a_pool_below_what_a_window_hears_is_refused():
+    with pytest.raises(ConfigError, match=r"sampling\.pool is 5 and sampling\.expressions 6"):
+        make([world()], pool=5, count=6)
 
 
 @pytest.mark.parametrize("frames", [1, 2])

@@ -16,7 +16,7 @@ from tiny_video import make_tracks, make_video
 
 from flexhook.errors import ConfigError, InputError
 from flexhook.model.flexhook import WindowBatch
-from flexhook.scoring.engine import ScoringEngine
+from flexhook.scoring.engine import ScoringEngine, _Run
 from flexhook.scoring.plan import ScoringPlan
 from flexhook.scoring.reference import score_window_by_window
 from flexhook.scoring.store import read_scores, write_expressions
@@ -186,6 +186,36 @@ def test_over_the_memory_budget_frames_are_encoded_again_counted_and_equal(tmp_p
     assert none.report.frames_again >= 3 * 56  # every window's frames anew
     assert np.abs(tight.logits - plenty.logits).max() < 1e-5
     assert np.abs(none.logits - plenty.logits).max() < 1e-5
+
+
+@pytest.mark.parametrize("frame_batch", [8, 16])
+def test_frames_ahead_do_not_push_out_what_the_budget_keeps(tmp_path, model, frame_batch):
+    """Larger batches must not cost frames: what is encoded ahead has to fit beside what open windows hold."""
+    tracks, video = make_tracks({k: range(60) for k in range(4)}), make_video({}, count=60)
+    for frames in (4, 6, 11):
+        budget = frames * frame_bytes(model, 4, 3)
+        job = Job(tmp_path / f"{frames}", model, tracks, EXPRESSIONS[:3], video, frame_batch=frame_batch, memory_budget=budget)
+        job.run()
+        assert job.report.frames_again <= frame_batch  # the first batch is encoded before the size of a frame is known
+    assert model.visual.calls <= 60 // 4  # and still in batches
+
+
+def test_observations_that_no_open_window_needs_are_not_kept(tmp_path, model, monkeypatch):
+    """Frames that wait for one object's return do not hold all others' features."""
+    spans = {k: range(40) for k in range(8)} | {100 + k: [k, k + 30] for k in range(4)}
+    held, release = [], _Run._release
+
+    def noted(run, end):
+        release(run, end)
+        held.append(sum(len(frame.observed[0]) for frame in run.kept.values()))
+
+    monkeypatch.setattr(_Run, "_release", noted)
+    tracks, video = make_tracks(spans), make_video({}, count=40)
+    job = Job(tmp_path, model, tracks, EXPRESSIONS[:3], video).run()
+    assert np.abs(job.logits - by_loops(model, video, tracks, EXPRESSIONS[:3])).max() < 1e-5
+    assert job.report.frames_again == 0
+    assert max(held) <= 3 * 8 + 4 + 4  # three frames of everybody; the four that will come back
+    assert held[20] == 3 * 8 + 4
 
 
 def frame_bytes(model, boxes, sentences):
@@ -399,6 +429,7 @@ def test_plan_by_hand():
     assert [e.tolist() for e in plan.ending] == [[0], [1, 2], [3], [4]]
     assert plan.uses == {0: [0, 1], 1: [1, 2, 9], 2: [2], 9: [9]}
     assert {f: r.tolist() for f, r in plan.needed_rows.items()} == {0: [0], 1: [1, 2], 2: [3], 9: [4]}
+    assert plan.last_end.tolist() == [1, 2, 9, 2, 9]
 
 
 def test_plan_of_what_is_left():
@@ -407,3 +438,4 @@ def test_plan_of_what_is_left():
     assert (plan.ends, [e.tolist() for e in plan.ending]) == ([2], [[3]])
     assert plan.uses == {1: [2], 2: [2]}
     assert {f: r.tolist() for f, r in plan.needed_rows.items()} == {1: [1], 2: [3]}
+    assert plan.last_end.tolist() == [-1, 2, -1, 2, -1]

@@ -13,8 +13,10 @@ import pytest
 from flexhook.errors import InputError
 from flexhook.scoring.store import (
     VideoScores,
+    merge_expressions,
     read_expressions,
     read_scores,
+    require_one_model,
     scored_videos,
     write_expressions,
     write_scores,
@@ -236,6 +238,57 @@ def test_a_corrupted_finished_file_is_scored_again(tmp_path):
     at = whole.index(wanted.logits[3].tobytes())
     path.write_bytes(whole[:at] + b"\0\0" + whole[at + 2 :])
     assert not ScoreWriter(tmp_path, "0005", wanted.tracks, EXPRESSIONS).finished
+
+
+def test_whatever_byte_is_damaged_a_finished_file_is_scored_again_or_the_same(tmp_path):
+    """Compression methods, flags, versions and headers that zipfile and numpy refuse in ways of their own."""
+    wanted = scores(2)
+    path = write_scores(tmp_path, wanted)
+    whole, again = path.read_bytes(), 0
+    for mask in (0x01, 0x41, 0xFF):
+        for at in range(0, len(whole), 3):
+            path.write_bytes(whole[:at] + bytes([whole[at] ^ mask]) + whole[at + 1 :])
+            with ScoreWriter(tmp_path, "0005", wanted.tracks, EXPRESSIONS) as writer:
+                again += not writer.finished
+    assert again > len(whole) // 2
+
+
+def test_one_writer_at_a_time(tmp_path):
+    """Two jobs in one folder would throw each other's pieces away; the second is told so, whatever its job is."""
+    wanted = scores()
+    first = ScoreWriter(tmp_path, "0005", wanted.tracks, EXPRESSIONS)
+    first.write(0, wanted.logits[:3])
+    for key in ("", "other"):
+        with pytest.raises(InputError, match=r"another process is writing the scores of video 0005.*Wait for it"):
+            ScoreWriter(tmp_path, "0005", wanted.tracks, EXPRESSIONS, key=key)
+    write_scores(tmp_path, wanted)
+    assert ScoreWriter(tmp_path, "0005", wanted.tracks, EXPRESSIONS).finished  # looks, and leaves the other's pieces
+    first.write(3, wanted.logits[3:])
+    first.finish()
+    assert [path.name for path in tmp_path.iterdir()] == ["0005.npz"]
+    with ScoreWriter(tmp_path, "0005", wanted.tracks, EXPRESSIONS, key="other") as second:
+        assert not second.written.any()
+
+
+def test_scores_of_several_models_are_not_looked_at_together(tmp_path):
+    for video, model in (("a", "one"), ("b/c", "two"), ("d", "one")):
+        write_scores(tmp_path, scores(video=video), model=model)
+    require_one_model(tmp_path, ["a", "d", "not there"])
+    with pytest.raises(InputError, match=r"made by 2 models or settings: b/c\.npz; a\.npz, d\.npz\. .*`flexhook score` again"):
+        require_one_model(tmp_path, ["a", "b/c", "d"])
+    (tmp_path / "b/c.npz").write_bytes((tmp_path / "b/c.npz").read_bytes()[:700])
+    require_one_model(tmp_path, ["a", "b/c", "d"])  # reading it will say what is wrong
+
+
+def test_entries_of_other_videos_stay_where_their_scores_are(folder):
+    write_scores(folder, scores(video="0011"))
+    write_expressions(folder, {"0005": EXPRESSIONS, "0013": EXPRESSIONS})
+    kept = merge_expressions(folder, {"0011": EXPRESSIONS[:1]})
+    assert read_expressions(folder) == {"0005": EXPRESSIONS, "0011": EXPRESSIONS[:1]}
+    assert kept == [e.sentence for e in EXPRESSIONS]
+    (folder / "expressions.json").write_text("{")
+    assert merge_expressions(folder, {"0011": ()}) == []
+    assert read_expressions(folder) == {"0011": ()}
 
 
 @pytest.mark.parametrize("shape", [(3, 3), (3, 2, 2), (6, 3, 2)])

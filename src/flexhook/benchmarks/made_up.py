@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from flexhook.errors import InputError
 from flexhook.structures import Expression, TrackSet, Video, make_labels
 
 SIZE = (375, 1242)
@@ -81,7 +82,7 @@ def sentences(count: int, rng: np.random.Generator) -> list[tuple[str, dict[str,
     sixth of them and more (Refer-KITTI-shaped samples with real boxes: 16 to 38 %).
 
     Raises:
-        ValueError: The grammar has fewer sentences.
+        InputError: The grammar has fewer sentences.
     """
     options = [
         [("", ""), *((phrase, value) for value, phrases in values.items() for phrase in phrases)] for values in PHRASES.values()
@@ -94,7 +95,7 @@ def sentences(count: int, rng: np.random.Generator) -> list[tuple[str, dict[str,
         if len(wanted) <= 3:
             every.append((" ".join(filter(None, [colour, noun, *(words for words, _ in after)])), wanted))
     if count > len(every):
-        raise ValueError(f"{count} sentences asked, the grammar has {len(every)}")
+        raise InputError(f"{count} different sentences are asked for", expected=f"at most {len(every)}, as many as there are")
     weight = np.array([0.3 ** len(wanted) for _, wanted in every])
     return [every[k] for k in rng.choice(len(every), count, replace=False, p=weight / weight.sum())]
 

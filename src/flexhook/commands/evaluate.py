@@ -21,7 +21,7 @@ from flexhook.evaluation.oracle import judged_rows
 from flexhook.evaluation.statistics import METRICS
 from flexhook.evaluation.trackeval_folder import write_trackeval_folder
 from flexhook.experiment.run_folder import note_remarks, read_config, remark_lines, remarks
-from flexhook.scoring.store import VideoScores, read_scores
+from flexhook.scoring.store import VideoScores, read_scores, require_one_model
 from flexhook.structures import Video
 from flexhook.structures.whole_files import whole_file
 
@@ -66,6 +66,7 @@ def _evaluate_scores(cfg: DictConfig) -> None:
     reader: Reader = hydra.utils.instantiate(data.reader)
     names = _chosen(list(reader.video_names(cfg.split)), cfg.videos)
     end = ("" if cfg.split == "test" else f"_{cfg.split}") + ("" if cfg.videos is None else "_part")
+    require_one_model(scores, names)
     metrics = out / f"metrics{end}.json"
     kept = _metrics_there(metrics)
     judge_last = bool(protocol.get("judge_last_observation", True))

@@ -27,11 +27,10 @@ def task(cfg: DictConfig) -> None:
     check_tracks(tracks, video, cfg)
 
     from flexhook.experiment.build import load_model
-    from flexhook.experiment.scoring_job import best_device, build_engine
+    from flexhook.experiment.scoring_job import best_device, build_engine, model_key, score_video
     from flexhook.pictures.outcomes import ScoredExpression
     from flexhook.pictures.overlay import write_overlay
-    from flexhook.scoring.store import read_scores, write_expressions
-    from flexhook.scoring.writer import ScoreWriter
+    from flexhook.scoring.store import merge_expressions, read_scores
 
     print(f"loading {cfg.ckpt}", flush=True)
     model, trained = load_model(cfg.ckpt)
@@ -39,10 +38,8 @@ def task(cfg: DictConfig) -> None:
     engine, out = build_engine(model, trained, best_device(cfg.accelerator)), Path(cfg.out)
     print(f"scoring {len(tracks)} boxes of {len(tracks.tracks())} tracks in {video.num_frames} frames against "
           f"{len(video.expressions)} sentences on {engine.device}", flush=True)
-    key = str(Path(cfg.ckpt).resolve())
-    with ScoreWriter(out / "scores", video.name, tracks, video.expressions, key=key + str(Path(cfg.ckpt).stat())) as writer:
-        engine.score(video, tracks, video.expressions, writer)
-    write_expressions(out / "scores", {video.name: video.expressions})
+    score_video(engine, video, tracks, out / "scores", model_key(engine))
+    merge_expressions(out / "scores", {video.name: video.expressions})
     scores = read_scores(out / "scores", video.name)
     for column, expression in enumerate(video.expressions):
         chosen = tracks.select(scores.accepted[:, column])

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import multiprocessing
+from collections import deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -20,6 +21,8 @@ from flexhook.evaluation.statistics import Statistics
 
 ENGINES = ("fast", "trackeval")
 CHUNK = 64
+AHEAD = 2
+"""Chunks per process that wait while an earlier video is not done: enough to keep all busy, few enough to hold."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,12 +47,16 @@ class Job:
         return Overlaps(self.truth, self.tracks)
 
     def parts(self, size: int) -> list[Job]:
-        """The same sequences, ``size`` at a time."""
+        """The same sequences, ``size`` at a time; overlaps that are computed already go along."""
         starts = range(0, len(self.truth_rows), size)
-        return [
+        parts = [
             Job(self.truth, self.tracks, self.truth_rows[start : start + size], self.track_rows[start : start + size])
             for start in starts
         ]
+        known = {name: value for name, value in self.__dict__.items() if name == "overlaps"}
+        for part in parts:
+            part.__dict__.update(known)
+        return parts
 
 
 def statistics(jobs: Iterable[Job], *, engine: str = "fast", processes: int = 1) -> Iterator[Statistics]:
@@ -58,7 +65,8 @@ def statistics(jobs: Iterable[Job], *, engine: str = "fast", processes: int = 1)
     Args:
         jobs: One per video.
         engine: ``"fast"`` or ``"trackeval"``; the numbers agree to 1e-9, the latter takes tens of times longer.
-        processes: Number of processes that share the sequences; starting one takes about a second.
+        processes: Number of processes that share the sequences; starting one takes about a second. Videos are read as the
+            processes get to them.
 
     Yields:
         The statistics of one job's sequences.
@@ -75,9 +83,15 @@ def statistics(jobs: Iterable[Job], *, engine: str = "fast", processes: int = 1)
         yield from map(work, jobs)
         return
     with ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn")) as pool:
-        waiting = [[pool.submit(work, part) for part in job.parts(CHUNK)] for job in jobs]
-        for parts in waiting:
-            yield Statistics.concatenate(part.result() for part in parts)
+        waiting: deque[list[Future[Statistics]]] = deque()
+        for job in jobs:
+            if engine == "fast":
+                _ = job.overlaps  # computed once, here
+            waiting.append([pool.submit(work, part) for part in job.parts(CHUNK)])
+            while len(waiting) > 1 and sum(map(len, waiting)) - len(waiting[0]) >= AHEAD * processes:
+                yield Statistics.concatenate(part.result() for part in waiting.popleft())
+        while waiting:
+            yield Statistics.concatenate(part.result() for part in waiting.popleft())
 
 
 def fast_statistics(job: Job) -> Statistics:

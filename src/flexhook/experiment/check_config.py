@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from math import isfinite
 from typing import Any
@@ -49,6 +50,7 @@ def by_source(rule: Rule) -> Rule:
 
 
 switch: Rule = (lambda v: isinstance(v, bool), "true or false")
+duration: Rule = (lambda v: isinstance(v, str) and re.fullmatch(r"\d+:\d\d:\d\d:\d\d", v) is not None, "DD:HH:MM:SS in quotes")
 text: Rule = (lambda v: isinstance(v, str) and v != "", "a text")
 
 RULES: dict[str, Rule] = {
@@ -90,6 +92,7 @@ RULES: dict[str, Rule] = {
     "protocol.train_on": every(text),
     "protocol.freeze_mode": one_of("eval", "train"),
     "trainer.accelerator": one_of("auto", "cpu", "gpu", "cuda"),
+    "trainer.max_time": or_null(duration),
     "trainer.accumulate_grad_batches": whole(1),
     "trainer.gradient_clip_val": or_null(number(0)),
     "trainer.log_every_n_steps": whole(1),

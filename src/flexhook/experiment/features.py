@@ -27,15 +27,15 @@ def weights_fingerprint(module: nn.Module) -> str:
 
 
 def frames_fingerprint(video: Video) -> str:
-    """A digest of a video's frames: names, sizes and times of their files."""
+    """A digest of a video's size and frames: names (without their folders, so that data may move), sizes and times of files."""
     digest = hashlib.sha256(f"{video.size}{len(video.frames)}".encode())
     for k in range(len(video.frames)):
         name = video.frames.name(k)
         try:
             stat = os.stat(name)
-            digest.update(f"{name}{stat.st_size}{stat.st_mtime_ns}".encode())
+            digest.update(f"{Path(name).name}{stat.st_size}{stat.st_mtime_ns}".encode())
         except OSError:  # no file of its own: a frame of a video file, or nothing
-            digest.update(name.encode())
+            digest.update(Path(name).name.encode())
     if hasattr(video.frames, "path"):
         stat = os.stat(video.frames.path)
         digest.update(f"{stat.st_size}{stat.st_mtime_ns}".encode())

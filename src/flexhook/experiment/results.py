@@ -13,7 +13,7 @@ from flexhook.evaluation.result import Evaluation
 from flexhook.pictures.contact_sheet import write_good_and_bad
 from flexhook.pictures.curves import write_learning_curves
 from flexhook.pictures.reference_points import NAME, read_reference_points
-from flexhook.scoring.store import read_scores
+from flexhook.scoring.store import read_scores, require_one_model
 
 
 def evaluate_split(cfg: DictConfig, reader: Reader, split: str, scores: Path, folder: Path | None) -> Evaluation:
@@ -28,7 +28,11 @@ def evaluate_split(cfg: DictConfig, reader: Reader, split: str, scores: Path, fo
 
     Returns:
         The evaluation.
+
+    Raises:
+        InputError: Scores are missing, damaged, or of several models.
     """
+    require_one_model(scores, reader.video_names(split))
     pairs = ((reader.read(name), read_scores(scores, name)) for name in reader.video_names(split))
     evaluation = evaluate_videos(pairs, judge_last_observation=cfg.protocol.judge_last_observation)
     if folder is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -12,15 +13,17 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from flexhook.datasets.reader import Reader
-from flexhook.errors import ConfigError
+from flexhook.errors import ConfigError, InputError
 from flexhook.experiment.build import build_reader, training_videos
-from flexhook.experiment.features import weights_fingerprint
+from flexhook.experiment.features import frames_fingerprint, weights_fingerprint
 from flexhook.experiment.run_folder import write_json
 from flexhook.model.early_exit import first_scales
 from flexhook.pictures.reference_points import NAME as REFERENCE_POINTS
-from flexhook.scoring.engine import ScoringEngine, ScoringReport
-from flexhook.scoring.store import write_expressions
+from flexhook.pictures.reference_points import read_reference_points
+from flexhook.scoring.engine import Points, ScoringEngine, ScoringReport
+from flexhook.scoring.store import merge_expressions
 from flexhook.scoring.writer import ScoreWriter
+from flexhook.structures import TrackSet, Video
 
 log = logging.getLogger(__name__)
 
@@ -73,8 +76,7 @@ def score_videos(
     Returns:
         A report per video scored here.
     """
-    key = f"{weights_fingerprint(engine.model)} {engine.image_size} {engine.dtype}"
-    key += f" {engine.calibration}" if engine.calibration else ""
+    model = model_key(engine)
     reports, expressions = [], {}
     for k, name in enumerate(names):
         if k % share[1] != share[0] and share[0] != 0:
@@ -83,31 +85,56 @@ def score_videos(
         expressions[name] = video.expressions
         if k % share[1] != share[0]:
             continue
-        tracks = tracker.read(video)
-        with ScoreWriter(folder, name, tracks, video.expressions, key=key) as writer:
-            report = engine.score(video, tracks, video.expressions, writer)
+        report = score_video(engine, video, tracker.read(video), folder, model)
         reports.append(report)
         again = f", {report.frames_again} frames encoded again" if report.frames_again else ""
         say(f"scored {name}: {report.windows} windows x {report.expressions} expressions, {report.frames} frames in "
             f"{report.seconds:.1f} s{again}")
     if share[0] == 0:
-        write_expressions(folder, expressions)
-        write_reference_points(engine, [e.sentence for named in expressions.values() for e in named], folder)
+        points: Points = {}
+        for report in reports:
+            points |= report.points
+        others = {e.sentence for named in expressions.values() for e in named}.difference(points)
+        points |= engine.reference_points(sorted(others))  # of videos that were scored before, or by other processes
+        merge_reference_points(folder, points, merge_expressions(folder, expressions))
     return reports
 
 
-@torch.inference_mode()
-def write_reference_points(engine: ScoringEngine, sentences: Sequence[str], folder: Path) -> None:
-    """``reference_points.json``: where the model looks for each sentence, for the pictures; nothing without conditioning."""
-    texts = list(dict.fromkeys(sentences))
-    points: dict[str, list] = {}
-    for start in range(0, len(texts), 256):
-        part = texts[start : start + 256]
-        ids, mask = engine.tokenize(part)
-        scales = engine.model.prepare_sentences(ids.to(engine.device), mask.to(engine.device)).points
-        if scales is None:  # the model has none
-            return
-        rounded = [[[round(v, 4) for v in xy] for xy in m] for scale in scales for m in scale.tolist()]
-        for k, text in enumerate(part):
-            points[text] = rounded[k :: len(part)]
-    write_json(folder / REFERENCE_POINTS, points)
+def score_video(engine: ScoringEngine, video: Video, tracks: TrackSet, folder: Path, model: str) -> ScoringReport:
+    """Score one video into a folder, unless the same model has scored the same frames, tracks and expressions there.
+
+    Args:
+        engine: The engine.
+        video: The video.
+        tracks: Its trajectories.
+        folder: The folder of scores.
+        model: What :func:`model_key` says of the engine.
+    """
+    with ScoreWriter(folder, video.name, tracks, video.expressions, key=frames_fingerprint(video), model=model) as writer:
+        return engine.score(video, tracks, video.expressions, writer)
+
+
+def model_key(engine: ScoringEngine) -> str:
+    """What makes the scores: weights, image size, precision and calibration; the engine's other settings do not count."""
+    key = f"{weights_fingerprint(engine.model)} {engine.image_size} {engine.dtype}"
+    return f"{key} {engine.calibration}" if engine.calibration else key
+
+
+def merge_reference_points(folder: Path, points: Points, kept: Sequence[str]) -> None:
+    """``reference_points.json``: where the model looks for each sentence, for the pictures; none without conditioning.
+
+    Args:
+        folder: The folder of scores.
+        points: What to write.
+        kept: Other sentences, whose points stay where the file has them.
+    """
+    path = folder / REFERENCE_POINTS
+    there = {}
+    if kept and path.is_file():
+        with contextlib.suppress(InputError):
+            there = {s: [scale.tolist() for scale in scales] for s, scales in read_reference_points(path).items()}
+    merged = {sentence: there[sentence] for sentence in kept if sentence in there} | points
+    if merged:
+        write_json(path, merged)
+    else:
+        path.unlink(missing_ok=True)

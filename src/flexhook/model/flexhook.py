@@ -125,9 +125,8 @@ class FlexHook(ReferringModel):
         means = [F.embedding_bag(member, h.flatten(1), mode="mean").unflatten(1, h.shape[1:]) for h in hidden]
         return conditioning.tokens(means), place
 
-    def prepare_sentences(self, ids: Tensor, mask: Tensor) -> SentenceState:
-        """Everything the model needs of sentences, for scoring many windows: (U, L) ids and mask."""
-        tokens, mask = self.encode_expressions(ids, mask)
+    def prepare_sentences(self, tokens: Tensor, mask: Tensor) -> SentenceState:
+        """Everything the model needs of sentences, for scoring many windows: encoded (U, L, D) tokens, (U, L) mask."""
         memory = self.decoder.text_memory(tokens, mask, self.text_position[: tokens.shape[1]])
         return SentenceState(memory, self.reference_points(tokens, mask))
 

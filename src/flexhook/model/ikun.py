@@ -129,9 +129,9 @@ class IKUN(ReferringModel):
         key, value = self.cross_attention.keys_values(frame_tokens)
         return [self.cross_attention(crop_tokens, [SharedTokens(key[frame], value[frame])])]
 
-    def prepare_sentences(self, ids: Tensor, mask: Tensor) -> SentenceVectors:
-        """Sentence vectors, for scoring many windows: (U, L) ids and mask."""
-        return self.match.sentences(*self.encode_expressions(ids, mask))
+    def prepare_sentences(self, tokens: Tensor, mask: Tensor) -> SentenceVectors:
+        """Sentence vectors, for scoring many windows: encoded (U, L, D) tokens, (U, L) mask."""
+        return self.match.sentences(tokens, mask)
 
     def look(self, maps: FrameMaps, frame: int, sentences: SentenceVectors) -> list[Tensor]:
         """Nothing is kept of a frame for sentences."""

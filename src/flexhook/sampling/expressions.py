@@ -22,8 +22,14 @@ class ExpressionSampler:
                               expected="0 <= sampling.positives <= sampling.expressions")
         self.count, self.positives, self.noisy = count, positives, noisy
 
+    def wanted(self, rng: np.random.Generator) -> int:
+        """How many positives a window asks for, noise included."""
+        assert self.count is not None
+        return int(np.clip(self.positives + (round(rng.standard_normal()) if self.noisy else 0), 0, self.count))
+
     def draw(
-        self, positive: np.ndarray, num_expressions: int, rng: np.random.Generator, rank: np.ndarray | None = None
+        self, positive: np.ndarray, num_expressions: int, rng: np.random.Generator, rank: np.ndarray | None = None,
+        wanted: int | None = None,
     ) -> tuple[np.ndarray, np.ndarray]:
         """Draw for one window.
 
@@ -34,6 +40,7 @@ class ExpressionSampler:
             rank: (num_expressions,) a random order. Where there are enough, the first positives and negatives in this
                 order are taken: for one window that is as random as drawing, and windows that share the order share
                 expressions.
+            wanted: What :meth:`wanted` gave for this window, where that is known before.
 
         Returns:
             (N,) int64 expression indices and (N,) int64 labels, positives first; drawn with replacement only where there
@@ -41,8 +48,7 @@ class ExpressionSampler:
         """
         assert self.count is not None
         negative = np.setdiff1d(np.arange(num_expressions), positive, assume_unique=True)
-        wanted = self.positives + (round(rng.standard_normal()) if self.noisy else 0)
-        wanted = int(np.clip(wanted, 0, self.count))
+        wanted = self.wanted(rng) if wanted is None else wanted
         wanted = 0 if not len(positive) else self.count if not len(negative) else wanted
         parts = [
             rng.choice(pool, size=size, replace=size > len(pool)) if rank is None or size > len(pool) else

@@ -141,8 +141,9 @@ class ClipItems:
         drop_unreferred: Leave out observations that no expression refers to.
         seed: Seed of all draws.
         max_tracks: Trajectories per clip at most; where more are alive, that many are drawn.
-        pool: Different expressions per clip at most, one positive of each window first, the rest drawn; the windows draw
-            theirs from these, so that fewer sentences are encoded. None for all of the video's.
+        pool: Different expressions per item at most; the windows draw theirs from these, so that fewer sentences are
+            encoded. One positive of each window comes first. Then, with ``sampler.count``, what lets most windows have
+            their positives and negatives without a repetition; else any. None for all of the video's.
         group: Clips of one video per item: a clip and ``group`` - 1 drawn others, which share the pool of expressions. More
             windows then hear each sentence that is encoded.
         shared_order: The windows draw by one random order of the expressions. Each window's draw is as random as ever, but
@@ -165,6 +166,10 @@ class ClipItems:
         shared_order: bool = False,
     ) -> None:
         self.videos, self.num_frames, self.masking, self.max_tracks = videos, num_frames, masking, max_tracks
+        if pool is not None and sampler.count is not None and pool < sampler.count:
+            raise ConfigError(f"sampling.pool is {pool} and sampling.expressions {sampler.count}",
+                              expected="a pool of at least as many expressions as a window hears",
+                              hint="Raise sampling.pool, or set sampling.expressions=null for all of the pool")
         self.pool, self.group, self.shared_order = pool, group, shared_order
         self.sampler, self.jitter, self.seed = sampler, jitter, seed
         self.span = masking.length(num_frames)
@@ -194,12 +199,19 @@ class ClipItems:
         rows = np.concatenate([self._draw_clip(k, rng) for k in [index, *drawn_too]])  # (B, T)
         box = self.jitter(video.normalised(video.truth.box[rows]), rng)
         positives = [_positives(video, row) for row in rows[:, -1]]
-        pool = self._draw_pool(positives, len(video.expressions), rng)
+        pool = np.arange(len(video.expressions))
+        wanted: list[int | None] = [None] * len(rows)
+        if self.pool is not None and self.pool < len(pool):
+            wanted = [None if self.sampler.count is None else self.sampler.wanted(rng) for _ in rows]
+            pool = self._draw_pool(positives, len(video.expressions), wanted, rng)
         if self.sampler.count is None:
             label = np.stack([np.isin(pool, p).astype(np.int64) for p in positives])
             return Item(v, video.truth.frame[rows], box, pool, label, key)
         rank = rng.permutation(len(pool)) if self.shared_order else None
-        drawn = [self.sampler.draw(np.flatnonzero(np.isin(pool, p)), len(pool), rng, rank) for p in positives]
+        drawn = [
+            self.sampler.draw(np.flatnonzero(np.isin(pool, p)), len(pool), rng, rank, number)
+            for p, number in zip(positives, wanted, strict=True)
+        ]
         expression, label = (np.stack(column) for column in zip(*drawn, strict=True))
         return Item(v, video.truth.frame[rows], box, pool[expression], label, key)
 
@@ -214,13 +226,29 @@ class ClipItems:
             for track in (self.tracks[v][k] for k in alive)
         ])
 
-    def _draw_pool(self, positives: list[np.ndarray], num_expressions: int, rng: np.random.Generator) -> np.ndarray:
-        """The expressions of a clip, sorted."""
-        if self.pool is None or self.pool >= num_expressions:
-            return np.arange(num_expressions)
-        first = np.unique([rng.choice(p) for p in positives if len(p)])[: self.pool].astype(np.int64)
-        others = np.setdiff1d(np.arange(num_expressions), first, assume_unique=True)
-        return np.sort(np.concatenate([first, rng.choice(others, self.pool - len(first), replace=False)]))
+    def _draw_pool(
+        self, positives: list[np.ndarray], num_expressions: int, wanted: list[int | None], rng: np.random.Generator
+    ) -> np.ndarray:
+        """The expressions of an item, sorted."""
+        assert self.pool is not None
+        chosen = np.unique([rng.choice(p) for p in positives if len(p)])[: self.pool].astype(np.int64)
+        if self.sampler.count is None:
+            others = np.setdiff1d(np.arange(num_expressions), chosen, assume_unique=True)
+            return np.sort(np.concatenate([chosen, rng.choice(others, self.pool - len(chosen), replace=False)]))
+        side = np.zeros((2, len(positives), num_expressions), bool)  # an expression is a negative or a positive of a window
+        for window, p in enumerate(positives):
+            side[1, window, p] = True
+        side[0] = ~side[1]
+        yes = np.array([number if len(p) else 0 for number, p in zip(wanted, positives, strict=True)])
+        needed = np.minimum([self.sampler.count - yes, yes], side.sum(2)) - side[:, :, chosen].sum(2)  # (2, windows)
+        tie, free = rng.random(num_expressions), np.ones(num_expressions, bool)
+        free[chosen] = False
+        for _ in range(self.pool - len(chosen)):
+            gain = ((needed > 0)[..., None] & side).sum((0, 1)) + tie  # how many windows miss such a one, then chance
+            best = int(np.argmax(np.where(free, gain, -1)))
+            free[best] = False
+            needed -= side[:, :, best]
+        return np.flatnonzero(~free)
 
 
 class ValidationItems:

@@ -8,6 +8,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,6 +22,10 @@ from flexhook.structures import Expression, TrackSet, Video
 from flexhook.structures.images import check_shape, resize
 
 PRECISIONS = {"float32": None, "bf16": torch.bfloat16}
+SENTENCES_AT_ONCE = 256
+
+#: Sentence -> per scale M reference points (x, y) in [-1, 1].
+Points = dict[str, list[list[list[float]]]]
 
 
 @dataclass
@@ -35,7 +40,8 @@ class ScoringReport:
         frames_again: Frames encoded again because the memory budget had let them go.
         sentences: Unique sentences encoded.
         seconds: Wall time.
-        parts: Wall time by part: wait (for decoding), encode, sample, judge, write.
+        parts: Wall time by part: text, wait (for decoding), encode, sample, judge, write.
+        points: Where the model looks for each sentence that was encoded; see :meth:`ScoringEngine.reference_points`.
     """
 
     video: str
@@ -46,6 +52,7 @@ class ScoringReport:
     sentences: int = 0
     seconds: float = 0.0
     parts: dict[str, float] = field(default_factory=dict)
+    points: Points = field(default_factory=dict, repr=False)
 
 
 @dataclass
@@ -59,6 +66,14 @@ class _Kept:
     @property
     def nbytes(self) -> int:
         return sum(t.numel() * t.element_size() for t in self.observed + self.looked)
+
+    def drop(self, unneeded: Callable[[int], bool]) -> None:
+        """Let go of rows that no later window needs, once they are half of all: what is left has to be copied."""
+        rows = [row for row in self.place if not unneeded(row)]
+        if 2 * len(rows) <= len(self.place):
+            index = [self.place[row] for row in rows]
+            self.observed = [t[index] for t in self.observed]
+            self.place = {row: k for k, row in enumerate(rows)}
 
 
 class ScoringEngine:
@@ -113,11 +128,20 @@ class ScoringEngine:
     def sentence_features(self, sentences: Sequence[str]) -> Tensor:
         """One (D,) feature per sentence, the mean of its words: (U, D). Calibrations compare sentences by them."""
         ids, mask = (x.to(self.device) for x in self.tokenize(list(sentences)))
-        parts = []
-        for start in range(0, len(ids), 256):
-            tokens, kept = self.model.encode_expressions(ids[start : start + 256], mask[start : start + 256])
-            parts.append((tokens * kept[..., None]).sum(1) / kept.sum(1, keepdim=True))
-        return torch.cat(parts)
+        starts = range(0, len(ids), SENTENCES_AT_ONCE)
+        parts = (slice(start, start + SENTENCES_AT_ONCE) for start in starts)
+        return torch.cat([_mean_word(*self.model.encode_expressions(ids[part], mask[part])) for part in parts])
+
+    @torch.inference_mode()
+    def reference_points(self, sentences: Sequence[str]) -> Points:
+        """Where the model looks for sentences, for pictures; empty for a model without conditioning."""
+        points: Points = {}
+        for start in range(0, len(sentences), SENTENCES_AT_ONCE):
+            part = list(sentences[start : start + SENTENCES_AT_ONCE])
+            with self._autocast():
+                encoded = self.model.encode_expressions(*(x.to(self.device) for x in self.tokenize(part)))
+                points |= _points(part, self.model.prepare_sentences(*encoded))
+        return points
 
     @torch.inference_mode()
     def score(
@@ -151,6 +175,19 @@ class ScoringEngine:
         return report
 
 
+def _mean_word(tokens: Tensor, mask: Tensor) -> Tensor:
+    """The mean of the words of sentences: (U, L, D), (U, L) -> (U, D)."""
+    return (tokens * mask[..., None]).sum(1) / mask.sum(1, keepdim=True)
+
+
+def _points(texts: Sequence[str], sentences: Any) -> Points:
+    """The reference points of prepared sentences."""
+    if sentences.points is None:
+        return {}
+    scales = [scale.tolist() for scale in sentences.points]  # each U x M x 2
+    return {text: [[[round(v, 4) for v in xy] for xy in scale[k]] for scale in scales] for k, text in enumerate(texts)}
+
+
 class _Run:
     """One pass over one video."""
 
@@ -160,12 +197,14 @@ class _Run:
         texts = list(dict.fromkeys(e.sentence for e in expressions))
         self.column = [texts.index(e.sentence) for e in expressions] if len(texts) < len(expressions) else None
         with self.timed("text"), engine._autocast():
-            ids, mask = engine.tokenize(texts)
-            self.sentences = self.model.prepare_sentences(ids.to(engine.device), mask.to(engine.device))
-            self.shift = engine.calibration(engine.sentence_features(texts)) if engine.calibration else None
+            encoded = self.model.encode_expressions(*(x.to(engine.device) for x in engine.tokenize(texts)))
+            self.sentences = self.model.prepare_sentences(*encoded)
+            self.shift = engine.calibration(_mean_word(*encoded)) if engine.calibration else None
+            report.points = _points(texts, self.sentences)
         report.sentences = len(texts)
         self.boxes = torch.from_numpy(video.normalised(tracks.box)).float().to(engine.device)
         self.kept: dict[int, _Kept] = {}
+        self.largest = 0  # bytes of a frame's contributions
         self.order = sorted(plan.uses, key=lambda f: (plan.uses[f][0], f))  # by first need
         self.ahead, self.seen = 0, set[int]()
         self.pending: dict[int, Future] = {}
@@ -204,7 +243,8 @@ class _Run:
             chunk, missing = missing[: self.engine.frame_batch], missing[self.engine.frame_batch :]
             while self.ahead < len(self.order) and self.order[self.ahead] in self.seen.union(chunk):
                 self.ahead += 1
-            for frame in self.order[self.ahead :][: self.engine.frame_batch - len(chunk)]:
+            spare = min(self.engine.frame_batch - len(chunk), self._room() - len(chunk) - len(missing))
+            for frame in self.order[self.ahead :][: max(spare, 0)]:
                 if frame not in self.seen and frame not in chunk and frame not in missing:
                     chunk.append(frame)
             for frame in [*chunk, *self.order[self.ahead :][: 2 * self.engine.frame_batch + self.engine.num_workers]]:
@@ -213,6 +253,12 @@ class _Run:
             with self.timed("wait"):
                 images = np.stack([self.pending.pop(f).result() for f in chunk])
             self._encode(chunk, torch.from_numpy(images).permute(0, 3, 1, 2).to(self.engine.device))
+
+    def _room(self) -> int:
+        """How many frames more fit into the memory budget, judged by the largest so far."""
+        if not self.largest:
+            return self.engine.frame_batch
+        return int((self.engine.memory_budget - sum(k.nbytes for k in self.kept.values())) // self.largest)
 
     def _encode(self, frames: list[int], images: Tensor) -> None:
         with self.engine._autocast():
@@ -227,6 +273,7 @@ class _Run:
                         self.model.observe(maps, index, self.boxes[torch.from_numpy(rows).to(self.boxes.device)]),
                         self.model.look(maps, k, self.sentences),
                     )
+                    self.largest = max(self.largest, self.kept[frame].nbytes)
         again = sum(f in self.seen for f in frames)
         self.report.frames += len(frames) - again
         self.report.frames_again += again
@@ -261,7 +308,7 @@ class _Run:
         return out
 
     def _release(self, end: int) -> None:
-        """Let go of frames no later window needs and, over the budget, of those needed last."""
+        """Let go of frames and observations no later window needs and, over the budget, of the frames needed last."""
         next_use = {}
         for frame in list(self.kept):
             uses = self.plan.uses[frame]
@@ -270,6 +317,7 @@ class _Run:
                 del self.kept[frame]
             else:
                 next_use[frame] = uses[later]
+                self.kept[frame].drop(lambda row: self.plan.last_end[row] <= end)
         total = sum(k.nbytes for k in self.kept.values())
         for frame in sorted(next_use, key=next_use.__getitem__, reverse=True):
             if total <= self.engine.memory_budget:

@@ -21,6 +21,7 @@ class ScoringPlan:
         ending: Per entry of ``ends`` the rows to be judged there.
         uses: Frame -> the increasing ``ends`` whose windows need it.
         needed_rows: Frame -> the rows there that some window needs.
+        last_end: (n,) the last of ``ends`` whose windows need the observation; -1 where none does.
     """
 
     rows: np.ndarray
@@ -29,6 +30,7 @@ class ScoringPlan:
     ending: list[np.ndarray]
     uses: dict[int, list[int]]
     needed_rows: dict[int, np.ndarray]
+    last_end: np.ndarray
 
     @classmethod
     def of(cls, tracks: TrackSet, num_frames: int, judged: np.ndarray) -> ScoringPlan:
@@ -53,4 +55,6 @@ class ScoringPlan:
         needed = np.unique(rows[wanted])
         starts, first = np.unique(tracks.frame[needed], return_index=True)
         by_frame = np.split(needed, first[1:]) if len(needed) else []
-        return cls(rows, frames, ends.tolist(), ending, uses, dict(zip(starts.tolist(), by_frame, strict=True)))
+        last_end = np.full(len(tracks), -1, np.int64)
+        np.maximum.at(last_end, rows[wanted], tracks.frame[wanted][:, None])
+        return cls(rows, frames, ends.tolist(), ending, uses, dict(zip(starts.tolist(), by_frame, strict=True)), last_end)

@@ -1,7 +1,8 @@
 """Score files: one ``<video>.npz`` per video and one ``expressions.json`` in a folder, whole or not there.
 
 An ``.npz`` holds the columns of the judged observations (``frame``, ``identity``, ``box``, ``category``,
-``confidence``, ``categories``), the ``slugs`` of the expressions, ``logits`` and ``job``, a digest of what was scored.
+``confidence``, ``categories``), the ``slugs`` of the expressions, ``logits``, ``model``, which names what made the scores,
+and ``job``, a digest of all that was scored.
 Frames are 0-based, boxes (x1, y1, x2, y2) in pixels of the original frame. Members are stored uncompressed and
 without dates: equal scores, equal bytes.
 """
@@ -26,6 +27,21 @@ from flexhook.structures.whole_files import whole_file
 
 AGAIN = "Score the video again with `flexhook score`"
 COLUMNS = ("frame", "identity", "box", "category", "confidence")
+#: What a damaged .npz makes zipfile and numpy say.
+DAMAGED = (
+    OSError,
+    ValueError,
+    KeyError,
+    EOFError,
+    SyntaxError,
+    TypeError,
+    OverflowError,
+    MemoryError,
+    NotImplementedError,
+    RuntimeError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,7 +136,51 @@ def read_expressions(folder: str | Path) -> dict[str, tuple[Expression, ...]]:
         raise InputError(f"an entry is malformed ({error!r})", file=path, expected=shape, hint=AGAIN) from None
 
 
-def write_scores(folder: str | Path, scores: VideoScores, *, key: str = "") -> Path:
+def merge_expressions(folder: str | Path, expressions: Mapping[str, Sequence[Expression]]) -> list[str]:
+    """Write ``expressions.json`` with the entries it has of other videos whose scores are there.
+
+    Args:
+        folder: The folder of scores.
+        expressions: The entries to write; they replace what the file has of these videos.
+
+    Returns:
+        The sentences of the entries that were kept.
+    """
+    try:
+        there = read_expressions(folder)
+    except InputError:  # none, or a damaged one
+        there = {}
+    kept = {video: e for video, e in there.items() if video not in expressions and score_file(folder, video).is_file()}
+    write_expressions(folder, {**kept, **expressions})
+    return list(dict.fromkeys(e.sentence for entries in kept.values() for e in entries))
+
+
+def require_one_model(folder: str | Path, videos: Sequence[str]) -> None:
+    """Refuse scores of several models, which an interrupted scoring with another checkpoint leaves behind.
+
+    Args:
+        folder: The folder of scores.
+        videos: The videos to be looked at together; those without scores, or with damaged ones, do not count.
+
+    Raises:
+        InputError: Naming the files of each model.
+    """
+    made: dict[str, list[str]] = {}
+    for video in videos:
+        model = _model_of(score_file(folder, video))
+        if model is not None:
+            made.setdefault(model, []).append(f"{video}.npz")
+    if len(made) > 1:
+        groups = sorted(made.values(), key=len)
+        raise InputError(
+            f"the scores were made by {len(made)} models or settings: " + "; ".join(_few(names) for names in groups),
+            file=folder,
+            expected="scores of one checkpoint, image size, precision and calibration",
+            hint="Run the `flexhook score` again that you want the scores of: it replaces those of others",
+        )
+
+
+def write_scores(folder: str | Path, scores: VideoScores, *, key: str = "", model: str = "") -> Path:
     """Write the ``.npz`` of one video whose logits are in memory.
 
     :class:`flexhook.scoring.writer.ScoreWriter` is for logits that come in pieces.
@@ -128,7 +188,8 @@ def write_scores(folder: str | Path, scores: VideoScores, *, key: str = "") -> P
     Args:
         folder: The folder of scores; made where it is missing.
         scores: What to write.
-        key: Names what made the scores, see :class:`flexhook.scoring.writer.ScoreWriter`.
+        key: Names what was scored, see :class:`flexhook.scoring.writer.ScoreWriter`.
+        model: Names what made the scores.
 
     Raises:
         InputError: A logit is not finite, or the folder cannot be written to.
@@ -138,7 +199,7 @@ def write_scores(folder: str | Path, scores: VideoScores, *, key: str = "") -> P
     def write(stream: IO[bytes]) -> None:
         np.lib.format.write_array(stream, np.ascontiguousarray(logits))
 
-    return assemble(folder, scores.video, scores.tracks, scores.expressions, key, write)
+    return assemble(folder, scores.video, scores.tracks, scores.expressions, key, model, write)
 
 
 def read_scores(folder: str | Path, video: str) -> VideoScores:
@@ -203,6 +264,7 @@ def assemble(
     tracks: TrackSet,
     expressions: Sequence[Expression],
     key: str,
+    model: str,
     write_logits: Callable[[IO[bytes]], None],
 ) -> Path:
     """Write a video's ``.npz``; ``write_logits`` writes the logits' ``.npy``, header and all, to a stream."""
@@ -210,7 +272,8 @@ def assemble(
     small = {name: getattr(tracks, name) for name in COLUMNS} | {
         "categories": np.array(tracks.categories, "U"),
         "slugs": np.array([e.slug for e in expressions], "U"),
-        "job": np.array(job_digest(tracks, expressions, key)),
+        "model": np.array(model, "U"),
+        "job": np.array(job_digest(tracks, expressions, key, model)),
     }
     with whole_file(path) as temporary, open(temporary, "wb") as out:
         with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:
@@ -229,17 +292,7 @@ def _read_npz(path: Path) -> dict[str, np.ndarray]:
     try:
         with zipfile.ZipFile(path) as archive:
             return {name: _member(archive, name) for name in names}
-    except (
-        OSError,
-        ValueError,
-        KeyError,
-        EOFError,
-        SyntaxError,
-        NotImplementedError,
-        RuntimeError,
-        zipfile.BadZipFile,
-        zlib.error,
-    ) as error:
+    except DAMAGED as error:
         raise InputError(
             f"the scores are truncated or corrupted ({error})",
             file=path,
@@ -258,13 +311,26 @@ def finished_job(path: Path) -> str | None:
     try:
         with zipfile.ZipFile(path) as archive:
             return str(_member(archive, "job")) if archive.testzip() is None else None
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+    except DAMAGED:
         return None
 
 
-def job_digest(tracks: TrackSet, expressions: Sequence[Expression], key: str) -> str:
-    """What was scored, in 64 characters: the columns of the tracks, the expressions and the key."""
-    digest = hashlib.sha256(json.dumps([key, [(e.sentence, e.slug) for e in expressions], tracks.categories]).encode())
+def _model_of(path: Path) -> str | None:
+    """The model that a file names; None for a file that is not there or does not read."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return str(_member(archive, "model")) if "model.npy" in archive.namelist() else ""
+    except DAMAGED:
+        return None
+
+
+def _few(names: Sequence[str]) -> str:
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+
+
+def job_digest(tracks: TrackSet, expressions: Sequence[Expression], key: str, model: str) -> str:
+    """What was scored, in 64 characters: the columns of the tracks, the expressions, the key and the model."""
+    digest = hashlib.sha256(json.dumps([key, model, [(e.sentence, e.slug) for e in expressions], tracks.categories]).encode())
     for name in COLUMNS:
         digest.update(np.ascontiguousarray(getattr(tracks, name)).tobytes())
     return digest.hexdigest()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
+import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -27,29 +30,36 @@ class ScoreWriter:
         video: Name of the video.
         tracks: The observations, n rows.
         expressions: The sentences, E of them.
-        key: Names what makes the scores (weights, precision, image size): with another key nothing is taken over.
+        key: Names what else is scored (the frames): with another key nothing is taken over.
+        model: Names what makes the scores (weights, precision, image size): with another model nothing is taken over, and
+            scores of several models are not evaluated together.
 
     Attributes:
         finished: Whether the video's file is complete: nothing to write any more.
 
     Raises:
-        InputError: The folder cannot be written to.
+        InputError: The folder cannot be written to, or another process is writing the same video's scores there.
     """
 
     def __init__(
-        self, folder: str | Path, video: str, tracks: TrackSet, expressions: Sequence[Expression], *, key: str = ""
+        self, folder: str | Path, video: str, tracks: TrackSet, expressions: Sequence[Expression], *, key: str = "",
+        model: str = "",
     ) -> None:
         self.folder, self.video, self.tracks = Path(folder), video, tracks
-        self.expressions, self.key = tuple(expressions), key
+        self.expressions, self.key, self.model = tuple(expressions), key, model
         self.path = score_file(folder, video)
         self._row = len(self.expressions) * 2 * 4  # bytes of one observation
-        self._job = job_digest(tracks, self.expressions, key)
+        self._job = job_digest(tracks, self.expressions, key, model)
         self._partial = self.path.with_name(f".{self.path.stem}.partial")
         self.finished = finished_job(self.path) == self._job
         self._logits: IO[bytes] | None = None
+        self._lock: IO[bytes] | None = None
         self._written = np.ones(len(tracks), bool) if self.finished else self._open()
-        if self.finished:
-            shutil.rmtree(self._partial, ignore_errors=True)
+        if self.finished and self._partial.is_dir():
+            with contextlib.suppress(InputError):  # another job is at it
+                self._lock = self._locked()
+                shutil.rmtree(self._partial, ignore_errors=True)
+            self.close()
 
     @property
     def written(self) -> np.ndarray:
@@ -113,17 +123,18 @@ class ScoreWriter:
             source.seek(0)
             shutil.copyfileobj(source, stream, 1 << 20)
 
-        assemble(self.folder, self.video, self.tracks, self.expressions, self.key, write)
-        self.close()
+        assemble(self.folder, self.video, self.tracks, self.expressions, self.key, self.model, write)
         self.finished = True
         shutil.rmtree(self._partial, ignore_errors=True)
+        self.close()
         return self.path
 
     def close(self) -> None:
-        """Let go of the temporary file; what was written stays for a later writer."""
-        if self._logits is not None:
-            self._logits.close()
-            self._logits = None
+        """Let go of the temporary files; what was written stays for a later writer."""
+        for file in (self._logits, self._lock):  # the lock last
+            if file is not None:
+                file.close()
+        self._logits = self._lock = None
 
     def __enter__(self) -> ScoreWriter:
         return self
@@ -135,10 +146,10 @@ class ScoreWriter:
         n, job = len(self.tracks), self._partial / "job"
         logits, rows = self._partial / "logits", self._partial / "rows"
         try:
+            self._lock = self._locked()
             same = job.is_file() and job.read_text() == self._job and logits.stat().st_size == n * self._row
             if not (same and rows.stat().st_size == n):
-                shutil.rmtree(self._partial, ignore_errors=True)
-                self._partial.mkdir(parents=True)
+                job.unlink(missing_ok=True)
                 with open(logits, "wb") as stream:
                     stream.truncate(n * self._row)
                 rows.write_bytes(bytes(n))
@@ -153,3 +164,30 @@ class ScoreWriter:
                 expected="a folder to write scores to",
                 hint="Choose another output folder",
             ) from None
+
+    def _locked(self) -> IO[bytes]:
+        """The lock of the hidden folder, held until the file is closed, however the process ends.
+
+        Raises:
+            InputError: Another process holds it.
+        """
+        path = self._partial / "lock"
+        while True:
+            self._partial.mkdir(parents=True, exist_ok=True)
+            file = open(path, "ab")
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                file.close()
+                raise InputError(
+                    f"another process is writing the scores of video {self.video}",
+                    file=self.folder,
+                    expected="one process at a time",
+                    hint="Wait for it, or choose another output folder",
+                ) from None
+            except OSError:  # a file system without locks
+                return file
+            with contextlib.suppress(FileNotFoundError):
+                if os.path.samestat(os.fstat(file.fileno()), path.stat()):
+                    return file
+            file.close()  # its holder finished and removed it
