@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from flexhook.reports.flat_config import flat_config
+from flexhook.reports.flat_config import changes_results, flat_config
 from flexhook.reports.runs import Group, Run
 
 
@@ -49,9 +49,8 @@ def _differing(runs: Sequence[Run]) -> list[str]:
 
 
 def _config_keys(runs: Sequence[Run]) -> list[str]:
-    skipped = ("seed", "ckpt_path", "cache_dir")
     flat = [flat_config(run.config) for run in runs]
-    keys = {k for one in flat for k in one if len({str(f.get(k)) for f in flat}) > 1 and k.split(".")[0] not in skipped}
+    keys = {k for one in flat for k in one if len({str(f.get(k)) for f in flat}) > 1 and k != "seed" and changes_results(k)}
     return [", ".join(sorted(keys)[:5])] if keys else []
 
 
