@@ -59,8 +59,11 @@ def test_differences_to_a_baseline_and_to_the_previous(groups):
     assert to_ikun["chook"].pooled.interval.value == pytest.approx(hota["chook"] - hota["ikun"])
     assert {k: v.pooled.baseline for k, v in comparisons(groups, "previous", draws=50).items()} == {
         "ikun": "chook", "pcd": "ikun"}
-    with pytest.raises(InputError, match="no run 'nobody'"):
-        comparisons(groups, "nobody")
+    steps = comparisons(groups, {"pcd": "chook", "chook": "ikun"}, draws=50)
+    assert {k: v.pooled.baseline for k, v in steps.items()} == {"chook": "ikun", "pcd": "chook"}
+    for wrong in ("nobody", {"pcd": "nobody"}, {"nobody": "pcd"}):
+        with pytest.raises(InputError, match="no run 'nobody'"):
+            comparisons(groups, wrong)
 
 
 def test_limits_and_published_rows_stand_below(groups):

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hydra.utils import instantiate
 
-from flexhook.experiment.resume import done
+from flexhook.experiment.resume import accepted
 from flexhook.experiment.study import Study
 from flexhook.pictures.reference_points import NAME, read_reference_points
 from flexhook.reports.comparison import PREVIOUS
@@ -35,7 +35,6 @@ def report_study(study: Study, sweep: Sweep, folder: Path) -> Path:
         The page: ``README.md`` of a study, ``report.md`` of a sweep without a question.
     """
     groups, names = _groups(sweep)
-    baseline = PREVIOUS if study.baseline == PREVIOUS else names[study.baseline or study.runs[0]]
     learnt = folder / LEARNT
     text = learnt.read_text(encoding="utf-8").strip() if learnt.is_file() else f"To be written into {LEARNT}."
     command = f"make study NAME={study.name}" if study.question else f"make sweep ABLATION={study.name} SEEDS={study.seeds}"
@@ -44,7 +43,7 @@ def report_study(study: Study, sweep: Sweep, folder: Path) -> Path:
         folder,
         groups,
         title=study.title or f"Ablation: {study.name}",
-        baseline=baseline if baseline in (PREVIOUS, *(group.name for group in groups)) else None,
+        baseline=_baseline(study, names, {group.name for group in groups}),
         axis=study.axis,
         before=[*[study.question] * bool(study.question),
                 f"```bash\n{command}\n# runs, and goes on with:\nflexhook {shlex.join(sweep.arguments)}\n```"],
@@ -54,12 +53,23 @@ def report_study(study: Study, sweep: Sweep, folder: Path) -> Path:
     )
 
 
+def _baseline(study: Study, names: Mapping[str, str], there: set[str]) -> str | dict[str, str] | None:
+    """What the report compares with: names in place of runs, as far as these have results."""
+    if study.baseline == PREVIOUS:
+        return PREVIOUS
+    if isinstance(study.baseline, Mapping):
+        pairs = {names[run]: names[other] for run, other in study.baseline.items()}
+        return {name: other for name, other in pairs.items() if {name, other} <= there}
+    name = names[study.baseline or study.runs[0]]
+    return name if name in there else None
+
+
 def _groups(sweep: Sweep) -> tuple[list[Group], dict[str, str]]:
     """The sweep's finished runs, and the name in the report of each run."""
     folders = sweep.run_folders()
     short = short_names([str(next(iter(seeds.values())).parent) for seeds in folders.values()])
     names = dict(zip(folders, short, strict=True))
-    finished = {run: tuple(read_run(path) for path in seeds.values() if done(path)) for run, seeds in folders.items()}
+    finished = {run: tuple(read_run(path) for path in seeds.values() if accepted(path)) for run, seeds in folders.items()}
     return [Group(names[run], runs) for run, runs in finished.items() if runs], names
 
 

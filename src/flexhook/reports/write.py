@@ -30,7 +30,7 @@ def write_report(
     groups: Sequence[Group],
     *,
     title: str = "Report",
-    baseline: str | None = None,
+    baseline: str | Mapping[str, str] | None = None,
     axis: str | None = None,
     before: Sequence[str] = (),
     after: Sequence[str] = (),
@@ -43,7 +43,7 @@ def write_report(
         folder: Where it goes; files of an earlier report are replaced.
         groups: The runs, in the order of the table.
         title: Heading of the page.
-        baseline: The run that others are compared with, or ``previous``.
+        baseline: The run that others are compared with, ``previous``, or a run for each that is compared.
         axis: Name of the number in the runs' names.
         before: Paragraphs before the tables.
         after: Paragraphs at the end.
