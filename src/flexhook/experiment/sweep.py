@@ -10,10 +10,11 @@ import argparse
 import logging
 import multiprocessing
 import shlex
+import signal
 import subprocess
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -22,14 +23,15 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 
 from flexhook.errors import ConfigError, FlexHookError
+from flexhook.experiment.mistakes import in_one_line, input_error_behind
 from flexhook.experiment.resolvers import run_name
-from flexhook.experiment.resume import done
+from flexhook.experiment.resume import FAILED, accepted, done
+from flexhook.experiment.running import RUNNING, left_by
+from flexhook.experiment.scheduled_ranks import OtherRankFailed, ScheduledRanks
 from flexhook.experiment.study import Study, ablation_options, find_study
 from flexhook.structures.whole_files import whole_file
 
 log = logging.getLogger(__name__)
-
-FAILED = "failed.txt"
 
 
 def run_of_sweep(cfg: DictConfig) -> float | None:
@@ -44,19 +46,30 @@ def run_of_sweep(cfg: DictConfig) -> float | None:
     from flexhook.experiment.train import train
 
     note = Path(cfg.run_dir) / FAILED
+    main_rank = not ScheduledRanks.detect() or ScheduledRanks().global_rank() == 0
+    if main_rank:
+        note.unlink(missing_ok=True)  # of an earlier attempt
     if multiprocessing.get_start_method() not in multiprocessing.get_all_start_methods():
         multiprocessing.set_start_method(None, force=True)  # joblib's own, by which its workers cannot start processes
     try:
         result = train(cfg, resume=True)
     except Exception as error:
-        text = str(error) if isinstance(error, FlexHookError) else traceback.format_exc()
-        with whole_file(note) as temporary:
-            temporary.write_text(text + "\n")
-        log.error(f"failed: {cfg.run_dir}: {text.strip().splitlines()[-1]}")
+        if not isinstance(error, OtherRankFailed):
+            why = in_one_line(error)
+            if not note.is_file():  # else another rank was first, and this one may only miss the connection to it
+                write_note(note, why, "" if input_error_behind(error) else traceback.format_exc())
+            log.error(f"failed: {cfg.run_dir}: {why}")
         traceback.clear_frames(error.__traceback__)  # Hydra keeps the error until the end, and with it what frames hold
         raise
-    note.unlink(missing_ok=True)
+    if main_rank:
+        note.unlink(missing_ok=True)  # of another attempt that found this one at work
     return result
+
+
+def write_note(path: Path, why: str, more: str = "") -> None:
+    """Leave in a run's folder why it failed: one line, then what a programmer wants to see."""
+    with whole_file(path) as temporary:
+        temporary.write_text(f"{why}\n\n{more}" if more else f"{why}\n")
 
 
 @dataclass(frozen=True)
@@ -93,18 +106,55 @@ class Sweep:
         return {run: {seed: self.folder / name / f"seed{seed}" for seed in self.seeds} for run, name in names.items()}
 
     def run(self) -> int:
-        """Make the runs that are not done, in a process of their own; its exit status."""
+        """Make the runs that are not done, in a process of their own; its exit status.
+
+        A process that is ended by a signal (by the system, when memory runs out) takes only the run it was at with it: the
+        runs behind are made by another process.
+        """
+        folders = self.run_folders()
         print(f"flexhook {shlex.join(self.arguments)}", flush=True)
-        return subprocess.run([sys.executable, "-m", "flexhook.commands.main", *self.arguments]).returncode
+        for folder in (f for seeds in folders.values() for f in seeds.values()):
+            (folder / FAILED).unlink(missing_ok=True)
+        parts, status = [self], 0
+        while parts:
+            with subprocess.Popen([sys.executable, "-m", "flexhook.commands.main", *parts.pop(0).arguments]) as process:
+                code = process.wait()
+            status = status or code
+            if code >= 0:
+                continue
+            fallen = [f for seeds in folders.values() for f in seeds.values() if left_by(f, process.pid)]
+            if not fallen:  # it came to no run
+                break
+            for folder in fallen:
+                (folder / RUNNING).unlink()
+                if not done(folder):
+                    write_note(folder / FAILED, _ended_by(-code))
+            parts = self._parts(folders)
+        return status
+
+    def _parts(self, folders: Mapping[str, Mapping[int, Path]]) -> list[Sweep]:
+        """What is left of it, as sweeps: the runs that are not done and have not failed in this attempt."""
+        parts: list[Sweep] = []
+        for run, seeds in folders.items():
+            left = tuple(seed for seed, folder in seeds.items() if not done(folder) and not (folder / FAILED).is_file())
+            if left and parts and parts[-1].seeds == left:
+                parts[-1] = replace(parts[-1], runs=(*parts[-1].runs, run))
+            elif left:
+                parts.append(replace(self, runs=(run,), seeds=left))
+        return parts
+
+    def finished(self) -> list[Path]:
+        """The folders of the runs that are done."""
+        return [folder for seeds in self.run_folders().values() for folder in seeds.values() if accepted(folder)]
 
     def failures(self) -> list[str]:
-        """A line per run that is not done, with the last line of what it left."""
+        """A line per run that is not done, or is another configuration's, with why."""
         lines = []
         for run, seeds in self.run_folders().items():
             for seed, folder in seeds.items():
-                if not done(folder):
+                if not accepted(folder):
                     note = folder / FAILED
-                    why = note.read_text().strip().splitlines()[-1] if note.is_file() else "not finished"
+                    why = note.read_text().partition("\n")[0] if note.is_file() else "not finished"
                     lines.append(f"{run}, seed {seed}: {why} ({folder})")
         return lines
 
@@ -161,21 +211,30 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         sweep, study = plan(given)
         status = sweep.run()
-        failures = sweep.failures()
-        finished = [f for seeds in sweep.run_folders().values() for f in seeds.values() if done(f)]
-        if finished and not given.no_report:
-            from flexhook.experiment.study_page import report_study
-
-            folder = Path("experiments") / study.name if given.study else sweep.folder / "report"
-            report_study(study, sweep, folder)
-            print(f"the report lies in {folder}")
     except FlexHookError as error:
         print(f"sweep: {error}", file=sys.stderr)
         return 2
+    finished, failures = sweep.finished(), sweep.failures()
     print(f"{len(finished)} of {len(study.runs) * len(sweep.seeds)} runs are done in {sweep.folder}")
     for line in failures:
         print(f"  not done: {line}")
-    return 1 if failures or (status and not finished) else 0
+    if finished and not given.no_report:
+        from flexhook.experiment.study_page import report_study
+
+        folder = Path("experiments") / study.name if given.study else sweep.folder / "report"
+        try:
+            report_study(study, sweep, folder)
+            print(f"the report lies in {folder}")
+        except FlexHookError as error:
+            print(f"sweep: {error}", file=sys.stderr)
+            status = status or 1
+    return 1 if failures or status else 0
+
+
+def _ended_by(number: int) -> str:
+    """A line for a run whose process was ended by a signal."""
+    name = signal.Signals(number).name
+    return f"its process was ended by {name}" + (", as the system does when memory runs out" * (number == signal.SIGKILL))
 
 
 if __name__ == "__main__":
