@@ -76,33 +76,41 @@ class Difference:
 
 @dataclass(frozen=True)
 class Comparison:
-    """A run beside its baseline: pooled HOTA and the mean over expressions."""
+    """A run beside its baseline.
+
+    Attributes:
+        pooled: Difference of pooled HOTA.
+        mean_over_expressions: Difference of the mean over expressions.
+        sequences: Number of (video, expression) sequences that it is taken on: those that all runs of both were tested on.
+    """
 
     pooled: Difference
     mean_over_expressions: Difference
+    sequences: int
 
 
 def compare(group: Group, baseline: Group, draws: int = 2000) -> Comparison | None:
-    """The differences between two runs on the expressions that both were tested on; None where one has no sequences.
+    """The differences between two runs on the expressions that both were tested on; None where there are none.
 
     Args:
         group: The run.
         baseline: What it is compared with.
         draws: Number of resamples.
-
-    Raises:
-        InputError: They have no expression in common.
     """
     ours, theirs = group.evaluations, baseline.evaluations
-    if not ours or not theirs:
+    try:
+        together = [evaluation.model for evaluation in aligned([*ours, *theirs])] if ours and theirs else []
+    except InputError:
         return None
-    together = [evaluation.model for evaluation in aligned([*ours, *theirs])]
+    if not together:
+        return None
     intervals = paired_difference(together[: len(ours)], together[len(ours) :], draws=draws)
-    return Comparison(*(
+    pooled, mean = (
         Difference(baseline.name, interval, spread_of_difference(group, baseline, metric))
         for interval, metric in (
             (intervals.pooled, "test/HOTA"), (intervals.mean_over_expressions, "test/HOTA_mean_over_expressions"))
-    ))
+    )
+    return Comparison(pooled, mean, len(together[0]))
 
 
 def spread_of_difference(one: Group, two: Group, metric: str) -> float:

@@ -109,7 +109,7 @@ def _protocol_notes(groups: Sequence[Group]) -> list[str]:
         if remarks:
             said.setdefault(" ".join(remarks), []).append(group.name)
     notes = []
-    if published(groups[0].runs[0].dataset):
+    if any(published(run.dataset) for group in groups for run in group.runs):
         ours = "" if said else " These runs follow ours; protocol=published compares like with like."
         notes.append("Published rows are the authors' numbers, with their protocol (the test videos chose the checkpoint; a "
                      f"track's last observation is not judged).{ours}")
