@@ -26,6 +26,7 @@ from flexhook.experiment.scheduled_ranks import OtherRankFailed
 from flexhook.experiment.study import Study, ablation_options, find_study
 from flexhook.experiment.study_page import _baseline
 from flexhook.experiment.sweep import Sweep, parser, plan, run_of_sweep
+from flexhook.experiment.wandb_log import place
 
 
 def config(folder, **more):
@@ -84,6 +85,13 @@ def test_every_study_names_options_that_exist():
     (["seed=1"], "outputs/seeds", "run")])
 def test_a_runs_name_tells_what_it_is_not_where(overrides, folder, name):
     assert run_name(overrides, folder) == name
+
+
+def test_wandb_takes_the_name_of_a_run_however_many_overrides_it_has():
+    name = run_name([f"model.hook.some_key{k}=0.001" for k in range(20)], "outputs/x")
+    placed = place(Path("outputs", "s" * 200, name, "seed12"))
+    assert placed["name"] == f"{name}-seed12"  # not cut: the digest that tells it from others is in it
+    assert max(map(len, placed.values())) == 128
 
 
 def test_a_run_found_again_is_skipped_resumed_or_refused(tmp_path):
