@@ -224,3 +224,12 @@ def test_seeds_may_differ_in_what_results_do_not_depend_on(tmp_path):
     make_run(tmp_path / "a" / "seed1", 0.4, 1, config={"pictures": False, "trainer": {"devices": 1}, "optim": {"lr": 2}})
     (said,) = [text for text in warnings(group_runs(find_runs([tmp_path])[0])) if "configuration" in text]
     assert said.endswith("configuration: optim.lr")
+
+
+def test_uncommitted_code_that_differs_is_named_by_its_package(tmp_path):
+    make_run(tmp_path / "a" / "seed0", 0.4, commit="a" * 40 + "+", code={"flexhook": "1" * 16, "mypackage": "3" * 16})
+    make_run(tmp_path / "a" / "seed1", 0.4, 1, commit="a" * 40 + "+", code={"flexhook": "2" * 16, "mypackage": "3" * 16})
+    make_run(tmp_path / "b" / "seed0", 0.4, commit="a" * 40 + "+", code={"flexhook": "1" * 16})  # does not use mypackage
+    said = warnings(group_runs(find_runs([tmp_path])[0]))
+    assert [text for text in said if "code (files" in text] == [
+        f"the runs of 'a' differ in code (files of flexhook): {'1' * 12}, {'2' * 12}"]

@@ -53,6 +53,12 @@ def _differing(runs: Sequence[Run]) -> list[str]:
     ):
         if len(set(values)) > 1:
             found.append(f"{what}: {_listed(values)}")
+    codes = [run.meta.get("code") or {} for run in runs]
+    if not found or not found[0].startswith("code"):  # one commit, but not the same files
+        for package in sorted({name for code in codes for name in code}):
+            digests = {code[package] for code in codes if package in code}  # of runs that use it
+            if len(digests) > 1:
+                found.append(f"code (files of {package}): {_listed(sorted(digests))}")
     packages = {name for run in runs for name in run.meta.get("versions", {})}
     for name in sorted(packages):
         values = [str(run.meta.get("versions", {}).get(name)) for run in runs]
