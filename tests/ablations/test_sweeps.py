@@ -308,3 +308,26 @@ def test_a_run_folder_belongs_to_one_process(tmp_path):
     with running(tmp_path, patience=0.3):  # but not the lock
         assert left_by(tmp_path, os.getpid())
     assert not (tmp_path / ".running").exists()
+
+
+@pytest.mark.parametrize(("arguments", "reasons"), [
+    ([], []), (["launcher=joblib", "hydra.launcher.n_jobs=2", "sampling.num_workers=2"], []),  # where, not what
+    (["experiment=synthetic_small"], []),  # its own
+    (["--seeds", "5"], []),
+    (["experiment=synthetic_tiny"], ["experiment=synthetic_tiny"]),
+    (["optim.epochs=1"], ["optim.epochs=1"]),
+    (["--seeds", "1"], ["1 of 3 seeds"])])
+def test_the_page_of_a_study_is_not_replaced_by_runs_of_another_one(tmp_path, monkeypatch, capsys, arguments, reasons):
+    monkeypatch.chdir(tmp_path)
+    given = parser().parse_intermixed_args(["components", "--study", *arguments])
+    planned, study = plan(given)
+    assert sweep.other_than(study, given) == reasons
+    folder = planned.run_folders()["components/pcd"][0]
+    folder.mkdir(parents=True)
+    (folder / "metrics.json").write_text("{}")
+    written = []
+    monkeypatch.setattr(Sweep, "run", lambda self: 0)
+    monkeypatch.setattr("flexhook.experiment.study_page.report_study", lambda study, sweep, folder: written.append(folder))
+    sweep.main(["components", "--study", *arguments])
+    assert written == [planned.folder / "report" if reasons else Path("experiments/components")]
+    assert ("experiments/components is left as it is" in capsys.readouterr().out) == bool(reasons)

@@ -39,6 +39,8 @@ def report_study(study: Study, sweep: Sweep, folder: Path) -> Path:
     learnt = folder / LEARNT
     text = learnt.read_text(encoding="utf-8").strip() if learnt.is_file() else f"To be written into {LEARNT}."
     command = f"make study NAME={study.name}" if study.question else f"make sweep ABLATION={study.name} SEEDS={study.seeds}"
+    more = sweep.overrides[len(study.overrides):]
+    command += f" ARGS={shlex.quote(shlex.join(more))}" if more else ""
     sections = [line for name in study.sections for line in SECTIONS[name](groups, folder)]
     return write_report(
         folder,

@@ -24,11 +24,12 @@ from omegaconf import DictConfig
 
 from flexhook.errors import ConfigError, FlexHookError
 from flexhook.experiment.mistakes import in_one_line, input_error_behind
-from flexhook.experiment.resolvers import run_name
+from flexhook.experiment.resolvers import NOT_NAMING, run_name
 from flexhook.experiment.resume import FAILED, accepted, done
 from flexhook.experiment.running import RUNNING, left_by
 from flexhook.experiment.scheduled_ranks import OtherRankFailed, ScheduledRanks
 from flexhook.experiment.study import Study, ablation_options, find_study
+from flexhook.reports.flat_config import changes_results
 from flexhook.structures.whole_files import whole_file
 
 log = logging.getLogger(__name__)
@@ -168,7 +169,7 @@ def parser() -> argparse.ArgumentParser:
     add("--seeds", type=int, metavar="N", help="seeds 0 to N-1 (a study's own number, else 3)")
     add("--name", metavar="NAME", help="folder of the sweep under outputs/ (from NAMES and the experiment)")
     add("--config-dir", type=Path, action="append", default=[], metavar="DIR", help="a folder with your configurations")
-    add("--study", action="store_true", help="leave the report in experiments/<name>/, with what was learnt")
+    add("--study", action="store_true", help="leave the report in experiments/<name>/, unless overrides change the study")
     add("--no-report", action="store_true", help="only make the runs")
     return arguments
 
@@ -205,6 +206,20 @@ def plan(given: argparse.Namespace) -> tuple[Sweep, Study]:
     return sweep, replace(study, seeds=seeds)
 
 
+def other_than(study: Study, given: argparse.Namespace) -> list[str]:
+    """What tells the runs asked for from a study's own, so that its page is not theirs; nothing of where they are made."""
+    reasons = []
+    for text in given.overrides:
+        key = text.lstrip("+~").partition("=")[0]
+        where = (key in NOT_NAMING and key != "experiment") or key.partition(".")[0] == "hydra" or not changes_results(key)
+        if not where and text not in study.overrides:
+            reasons.append(text)
+    own = find_study(study.name, given.config_dir)
+    if own is not None and study.seeds < own.seeds:
+        reasons.append(f"{study.seeds} of {own.seeds} seeds")
+    return reasons
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a sweep and report it: 0 when every run is done, 1 when some are not, 2 for a mistake in the arguments."""
     given = parser().parse_intermixed_args(argv)
@@ -221,7 +236,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     if finished and not given.no_report:
         from flexhook.experiment.study_page import report_study
 
-        folder = Path("experiments") / study.name if given.study else sweep.folder / "report"
+        reasons = other_than(study, given) if given.study else []
+        folder = Path("experiments") / study.name if given.study and not reasons else sweep.folder / "report"
+        if reasons:
+            print(f"not the study as it stands ({', '.join(reasons)}): experiments/{study.name} is left as it is")
         try:
             report_study(study, sweep, folder)
             print(f"the report lies in {folder}")
