@@ -21,7 +21,7 @@ from flexhook.experiment import own_gpu, sweep
 from flexhook.experiment.config_folder import config_folder
 from flexhook.experiment.resolvers import run_name
 from flexhook.experiment.resume import go_on, newest_checkpoint
-from flexhook.experiment.running import left_by, running
+from flexhook.experiment.running import fallen, running
 from flexhook.experiment.scheduled_ranks import OtherRankFailed
 from flexhook.experiment.study import Study, ablation_options, find_study
 from flexhook.experiment.study_page import _baseline
@@ -157,40 +157,42 @@ STAND_IN = """#!{python}
 import os, signal, sys
 from pathlib import Path
 given = dict(a.split("=", 1) for a in sys.argv if "=" in a)
-for run in given["ablation"].split(","):
-    for seed in given["seed"].split(","):
-        folder = Path(given["hydra.sweep.dir"], run.partition("/")[2], f"seed{{seed}}")
-        if (folder / "metrics.json").is_file():
-            continue
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / ".running").write_text(str(os.getpid()))
-        with open(folder.parent.parent / "begun.txt", "a") as file:
-            file.write(f"{{run}} {{seed}}\\n")
-        if run.endswith("deadly") and seed == "1":
-            os.kill(os.getpid(), signal.SIGKILL)
-        if run.endswith("wrong"):
-            (folder / "failed.txt").write_text("wrong\\n")
-        else:
-            (folder / "metrics.json").write_text("{{}}")
-        (folder / ".running").unlink()
+jobs = [(run, seed) for run in given["ablation"].split(",") for seed in given["seed"].split(",")]
+folders = [Path(given["hydra.sweep.dir"], run.partition("/")[2], f"seed{{seed}}") for run, seed in jobs]
+beside = 2 if "launcher=joblib" in sys.argv else 1
+left = [k for k in range(len(jobs)) if not (folders[k] / "metrics.json").is_file()]
+for at in range(0, len(left), beside):
+    for k in left[at : at + beside]:
+        folders[k].mkdir(parents=True, exist_ok=True)
+        (folders[k] / ".running").touch()
+        with open(Path(given["hydra.sweep.dir"], "begun.txt"), "a") as file:
+            file.write(" ".join(jobs[k]) + "\\n")
+    if ("part/deadly", "1") in [jobs[k] for k in left[at : at + beside]]:
+        os.kill(os.getpid(), signal.SIGKILL) if beside == 1 else sys.exit(1)  # a worker was killed, and the pool ends
+    for k in left[at : at + beside]:
+        name, text = ("failed.txt", "wrong\\n") if jobs[k][0].endswith("wrong") else ("metrics.json", "{{}}")
+        (folders[k] / name).write_text(text)
+        (folders[k] / ".running").unlink()
 """
 
 
-def test_a_sweep_goes_on_behind_a_run_whose_process_was_killed(tmp_path, monkeypatch):
+@pytest.mark.parametrize(("overrides", "how", "again"), [
+    ((), "by SIGKILL", 0), (("launcher=joblib",), "from outside", 2)])  # both that fell together are tried again, alone
+def test_a_sweep_goes_on_behind_a_run_whose_process_was_killed(tmp_path, monkeypatch, overrides, how, again):
     stand_in = tmp_path / "python"
     stand_in.write_text(STAND_IN.format(python=sys.executable))
     stand_in.chmod(0o755)
     monkeypatch.setattr(sweep.sys, "executable", str(stand_in))
-    killed = Sweep(tmp_path / "part", ("part/wrong", "part/deadly", "part/good", "part/better"), (0, 1, 2))
+    killed = Sweep(tmp_path / "part", ("part/wrong", "part/deadly", "part/good", "part/better"), (0, 1, 2), overrides)
     for attempt in (1, 2):  # the same command again does not end at the same run for ever
         assert killed.run() != 0
         assert [str(f.relative_to(tmp_path / "part")) for f in killed.finished()] == [
             "deadly/seed0", "deadly/seed2", *(f"{run}/seed{k}" for run in ("good", "better") for k in range(3))]
         assert [line.partition(" (/")[0] for line in killed.failures()] == [
             *(f"part/wrong, seed {k}: wrong" for k in range(3)),
-            "part/deadly, seed 1: its process was ended by SIGKILL, as the system does when memory runs out"]
+            f"part/deadly, seed 1: its process was ended {how}, as the system does when memory runs out"]
         begun = (tmp_path / "part/begun.txt").read_text().splitlines()
-        assert len(begun) == (12 if attempt == 1 else 16)  # none twice in one attempt
+        assert len(begun) == (12 + again if attempt == 1 else 16 + 2 * again)
 
 
 def refuse(cfg, resume):
@@ -302,11 +304,12 @@ def test_a_run_folder_belongs_to_one_process(tmp_path):
         with pytest.raises(ConfigError, match=f"process {other.pid} is training into this folder"):
             with running(tmp_path, patience=0.3):
                 pass
-        assert left_by(tmp_path, other.pid)
+        assert not fallen(tmp_path, patience=0.3)
         other.kill()
-    assert left_by(tmp_path, other.pid)  # a killed one leaves its number
-    with running(tmp_path, patience=0.3):  # but not the lock
-        assert left_by(tmp_path, os.getpid())
+    assert fallen(tmp_path)  # a killed one leaves its file, but not the lock
+    with running(tmp_path, patience=0.3):
+        assert (tmp_path / ".running").read_text() == str(os.getpid())
+    assert not fallen(tmp_path)
     assert not (tmp_path / ".running").exists()
 
 

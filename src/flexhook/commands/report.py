@@ -44,7 +44,8 @@ def run(argv: list[str]) -> int:
         wanted = [name.strip() for name in given.order.split(",")]
         unknown = [name for name in wanted if name not in named]
         if unknown:
-            raise InputError(f"there is no run '{unknown[0]}'", expected=f"some of {', '.join(named)}")
+            raise InputError(f"there is no run '{unknown[0]}'", expected=f"some of {', '.join(named)}",
+                             hint="; ".join(problems[:3]) or None)
         groups = [named[name] for name in wanted]
     print(f"{len(finished)} runs under {len(groups)} names", flush=True)
     page = write_report(

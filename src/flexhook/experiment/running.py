@@ -1,4 +1,4 @@
-"""A run folder belongs to one process at a time, which leaves its number there for as long as it works."""
+"""A run folder belongs to one process at a time, which leaves a file there for as long as it works."""
 
 from __future__ import annotations
 
@@ -55,9 +55,25 @@ def running(folder: Path, patience: float = 10.0) -> Iterator[None]:
             path.unlink(missing_ok=True)
 
 
-def left_by(folder: Path, process: int) -> bool:
-    """Whether a process was at work in a run folder when it ended."""
-    try:
-        return (folder / RUNNING).read_text().strip() == str(process)
-    except OSError:
-        return False
+def fallen(folder: Path, patience: float = 10.0) -> bool:
+    """Whether a process was at work in a run folder when it was killed: its file is there, and nobody holds the folder.
+
+    Args:
+        folder: The run folder.
+        patience: Seconds to wait for the workers of one that was killed.
+    """
+    begin = time.monotonic()
+    while (folder / RUNNING).is_file():
+        try:
+            with open(folder / RUNNING) as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        except FileNotFoundError:  # it has just ended as it should
+            return False
+        except BlockingIOError:
+            if time.monotonic() - begin > patience:
+                return False
+            time.sleep(0.2)
+        except OSError:  # a file system without locks: then it is not known
+            return False
+    return False

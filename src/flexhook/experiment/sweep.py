@@ -14,7 +14,7 @@ import signal
 import subprocess
 import sys
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -26,7 +26,7 @@ from flexhook.errors import ConfigError, FlexHookError
 from flexhook.experiment.mistakes import in_one_line, input_error_behind
 from flexhook.experiment.resolvers import NOT_NAMING, run_name
 from flexhook.experiment.resume import FAILED, accepted, done
-from flexhook.experiment.running import RUNNING, left_by
+from flexhook.experiment.running import RUNNING, fallen
 from flexhook.experiment.scheduled_ranks import OtherRankFailed, ScheduledRanks
 from flexhook.experiment.study import Study, ablation_options, find_study
 from flexhook.reports.flat_config import changes_results
@@ -109,39 +109,41 @@ class Sweep:
     def run(self) -> int:
         """Make the runs that are not done, in a process of their own; its exit status.
 
-        A process that is ended by a signal (by the system, when memory runs out) takes only the run it was at with it: the
-        runs behind are made by another process.
+        A process that is killed (by the system, when memory runs out) takes only the run it was at with it: the others are
+        made by another one. Where several runs fell together, each is tried alone first, which tells whose fault it was.
         """
-        folders = self.run_folders()
+        folders = {(run, seed): folder for run, seeds in self.run_folders().items() for seed, folder in seeds.items()}
         print(f"flexhook {shlex.join(self.arguments)}", flush=True)
-        for folder in (f for seeds in folders.values() for f in seeds.values()):
+        for folder in folders.values():
             (folder / FAILED).unlink(missing_ok=True)
+            if fallen(folder, patience=0):
+                (folder / RUNNING).unlink(missing_ok=True)
         parts, status = [self], 0
         while parts:
-            with subprocess.Popen([sys.executable, "-m", "flexhook.commands.main", *parts.pop(0).arguments]) as process:
-                code = process.wait()
+            part = parts.pop(0)
+            code = subprocess.run([sys.executable, "-m", "flexhook.commands.main", *part.arguments]).returncode
             status = status or code
-            if code >= 0:
-                continue
-            fallen = [f for seeds in folders.values() for f in seeds.values() if left_by(f, process.pid)]
-            if not fallen:  # it came to no run
-                break
-            for folder in fallen:
-                (folder / RUNNING).unlink()
-                if not done(folder):
+            fell = [key for key, folder in folders.items() if code and fallen(folder)]
+            for folder in (folders[key] for key in fell):
+                (folder / RUNNING).unlink(missing_ok=True)
+                if (len(fell) == 1 or len(part.runs) * len(part.seeds) == 1) and not done(folder):
                     write_note(folder / FAILED, _ended_by(-code))
-            parts = self._parts(folders)
+            if fell:
+                left = [key for key, folder in folders.items()
+                        if not done(folder) and not any((folder / name).is_file() for name in (FAILED, RUNNING))]
+                parts = [replace(self, runs=(run,), seeds=(seed,)) for run, seed in left if (run, seed) in fell]
+                parts += self._parts([key for key in left if key not in fell])
         return status
 
-    def _parts(self, folders: Mapping[str, Mapping[int, Path]]) -> list[Sweep]:
-        """What is left of it, as sweeps: the runs that are not done and have not failed in this attempt."""
+    def _parts(self, left: Sequence[tuple[str, int]]) -> list[Sweep]:
+        """Some of its runs, as sweeps."""
         parts: list[Sweep] = []
-        for run, seeds in folders.items():
-            left = tuple(seed for seed, folder in seeds.items() if not done(folder) and not (folder / FAILED).is_file())
-            if left and parts and parts[-1].seeds == left:
+        for run in dict.fromkeys(run for run, _ in left):
+            seeds = tuple(seed for other, seed in left if other == run)
+            if parts and parts[-1].seeds == seeds:
                 parts[-1] = replace(parts[-1], runs=(*parts[-1].runs, run))
-            elif left:
-                parts.append(replace(self, runs=(run,), seeds=left))
+            else:
+                parts.append(replace(self, runs=(run,), seeds=seeds))
         return parts
 
     def finished(self) -> list[Path]:
@@ -250,9 +252,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _ended_by(number: int) -> str:
-    """A line for a run whose process was ended by a signal."""
-    name = signal.Signals(number).name
-    return f"its process was ended by {name}" + (", as the system does when memory runs out" * (number == signal.SIGKILL))
+    """A line for a run whose process was killed, by a signal where that is known."""
+    name = f"by {signal.Signals(number).name}" if number > 0 else "from outside"
+    return f"its process was ended {name}" + (", as the system does when memory runs out" * (number in (-1, signal.SIGKILL)))
 
 
 if __name__ == "__main__":
