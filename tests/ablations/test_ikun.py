@@ -157,14 +157,24 @@ def test_crops_are_cut_from_images_that_come_beside_cached_maps(tmp_path):
     assert torch.allclose(live, cached, atol=1e-6)
 
 
-def test_an_encoder_that_does_not_take_crops_is_named():
-    class Strict(TinyVisual):
-        def forward(self, images):
-            assert images.shape[-2:] == IMAGE_SIZE, "wrong size"
-            return super().forward(images)
+class Strict(TinyVisual):
+    """An encoder of one image size, as Swin is."""
 
-    with pytest.raises(ConfigError, match=r"crops of 64x64 .*model.crop_size"):
-        IKUN(Strict(STRIDES, CHANNELS), TinyText(), crop_size=(64, 64), heads=4)
+    def forward(self, images):
+        assert images.shape[-2:] == IMAGE_SIZE, "wrong size"
+        return super().forward(images)
+
+
+def test_a_crop_size_that_the_encoder_does_not_take_is_named():
+    with pytest.raises(ConfigError, match=r"crops of 64x64 \(wrong size\).*model.crop_size at null"):
+        IKUN(Strict(STRIDES, CHANNELS), TinyText(), image_size=IMAGE_SIZE, crop_size=(64, 64), heads=4)
+
+
+def test_crops_are_squares_as_high_as_the_frame_where_the_encoder_takes_them():
+    assert IKUN(TinyVisual(STRIDES, CHANNELS), TinyText(), image_size=IMAGE_SIZE, heads=4).crop_size == (32, 32)
+    model = IKUN(Strict(STRIDES, CHANNELS), TinyText(), image_size=IMAGE_SIZE, heads=4)
+    assert model.crop_size == IMAGE_SIZE
+    assert model(random_batch(model)).logits.isfinite().all()
 
 
 def test_the_cosine_has_no_place_for_reference_points():

@@ -149,3 +149,26 @@ def test_fewer_scales_keep_the_coarsest():
     assert encoder.channels == (64, 128)
     assert encoder.strides == (16, 32)
     assert [m.shape[1] for m in encoder(torch.zeros(1, 3, 64, 192))] == [64, 128]
+
+
+@pytest.mark.parametrize(("strides", "scales", "stages", "channels"), [
+    ((8, 16, 32), None, 4, (32, 64, 128)),  # as the synthetic experiments ask
+    ((8, 16, 32), 2, 4, (64, 128)),
+    ((4, 8), None, 2, (16, 32)),  # nothing behind the last map is kept, computed or trained
+])
+def test_maps_are_kept_from_the_wanted_strides(strides, scales, stages, channels):
+    encoder, image = tiny(strides=strides, scales=scales), torch.rand(1, 3, 64, 192)
+    assert encoder.channels == channels
+    assert encoder.strides == tuple(strides[-len(channels):])
+    assert len(encoder.net.layers) == stages
+    whole = dict(zip((4, 8, 16, 32), tiny()(image), strict=True))
+    assert all(torch.equal(got, whole[s]) for got, s in zip(encoder(image), encoder.strides, strict=True))
+
+
+def test_weights_of_the_whole_model_fill_one_that_ends_early(tmp_path):
+    whole = tiny()
+    torch.save({"model": {original_name(k): v for k, v in whole.state_dict().items()}}, tmp_path / "w.pth")
+    image = torch.rand(1, 3, 64, 192)
+    assert torch.equal(tiny(strides=(8,), weights=tmp_path / "w.pth")(image)[0], whole(image)[1])
+    with pytest.raises(InputError, match=r"no feature map of 'RoPE-Swin' has a wanted stride"):
+        tiny(strides=(64,))

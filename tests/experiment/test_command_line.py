@@ -79,7 +79,7 @@ def test_jobs_of_a_sweep_do_not_depend_on_each_other(toy, tmp_path):
     (["trainer.devices=two"], ["trainer.devices is 'two'", "auto or a positive number"]),
     (["trainer.precision=float7"], ["float7"]),
     (["trainer.accelerator=abacus"], ["trainer.accelerator is 'abacus'"]),
-    (["perturbation.masking.span=2"], ["span is 2", "at least 4"]),
+    (["span=2"], ["span is 2", "at least 4"]),
     (["visual.strides=[3,7]", "experiment=synthetic_tiny"], ["strides"]),
     (["model.hook.heads=7"], ["heads"]),
     (["cache_features=true"], ["cache_features=true needs frozen encoders"]),

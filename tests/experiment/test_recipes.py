@@ -32,6 +32,7 @@ TABLE = {
     "optim.factor": (0.5,) * 4,
     "optim.warmup_steps": (0,) * 4,
     "sampling.batch_size": (7, 7, 9, 7),
+    "span": (8, 8, 25, 8),
     "perturbation.masking.span": (8, 8, 25, 8),
     "perturbation.jitter.scale": (0.02,) * 4,
     "perturbation.swap.probability": (0.1,) * 4,

@@ -9,6 +9,7 @@ import torch
 from omegaconf import OmegaConf
 from PIL import Image
 
+from flexhook.experiment.code_digest import code_digests, targets
 from flexhook.scoring.store import read_scores
 
 PARTS = {"HOTA", "DetA", "AssA", "LocA", "DetRe", "DetPr", "AssRe", "AssPr", "MOTA", "IDF1", "HOTA_mean_over_expressions",
@@ -58,6 +59,25 @@ def test_meta_names_versions_seed_data_and_hardware(tiny):
     assert meta["protocol"] == "default"
     assert meta["remarks"] == []
     assert "commit" in meta
+    assert list(meta["code"]) == ["flexhook"]
+
+
+def test_a_digest_of_the_code_changes_with_a_users_own_package(tmp_path, monkeypatch):
+    package = tmp_path / "mine_of_the_digest_test"
+    package.mkdir()
+    (package / "__init__.py").write_text("class Decoder: pass\n")
+    (package / "parts.py").write_text("width = 1\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    cfg = {"model": {"decoder": {"_target_": f"{package.name}.Decoder"}, "motion": {
+        "_target_": "hydra.utils.get_method", "path": "flexhook.model.temporal.displacements"}},
+        "losses": [{"_target_": "torch.nn.MSELoss"}, {"_target_": "nowhere_to_be_found.Loss"},
+                   {"_target_": f"{package.name}.parts.Loss.of"}]}
+    assert list(targets(cfg))[1:3] == ["hydra.utils.get_method", "flexhook.model.temporal.displacements"]
+    before = code_digests(cfg)
+    assert list(before) == ["flexhook", package.name]
+    (package / "parts.py").write_text("width = 2\n")  # not the module that is named, but of its package
+    after = code_digests(cfg)
+    assert (after["flexhook"] == before["flexhook"], after[package.name] == before[package.name]) == (True, False)
 
 
 def test_metrics_are_flat_numbers_from_0_to_100(tiny):

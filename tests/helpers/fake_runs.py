@@ -50,14 +50,16 @@ def fake_evaluation(skill, seed=0, sentences=SENTENCES, videos=("0016", "0017"))
 
 
 def make_run(folder, skill, seed=0, dataset="synthetic", commit="a" * 40, data="d1", versions=VERSIONS, costs=COSTS,
-             speed=10.0, config=None, evaluation=None, protocol="default"):
+             speed=10.0, config=None, evaluation=None, protocol="default",
+             code=None):
     """Write a finished run."""
     folder.mkdir(parents=True)
     evaluation = evaluation or fake_evaluation(skill, seed)
     content = {"seed": seed, "run_dir": str(folder), "data": {"name": dataset}, **(config or {})}
     (folder / "config.yaml").write_text(yaml.safe_dump(content))
-    meta = {"versions": versions, "seed": seed, "commit": commit, "data": {"name": dataset, "fingerprint": data},
-            "hardware": {"cpu": "a processor", "cores": 2, "gpus": []}, "protocol": protocol,
+    meta = {"versions": versions, "seed": seed, "commit": commit, "code": code or {},
+            "data": {"name": dataset, "fingerprint": data}, "protocol": protocol,
+            "hardware": {"cpu": "a processor", "cores": 2, "gpus": []},
             "costs": {**costs, "scored_frames_per_second": speed}}
     (folder / "meta.json").write_text(json.dumps(meta))
     (folder / "metrics.json").write_text(json.dumps({"val/F1": 100 * skill, **evaluation.metrics()}))

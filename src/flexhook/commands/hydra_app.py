@@ -16,7 +16,7 @@ from omegaconf import DictConfig
 import flexhook.experiment.resolvers  # noqa: F401  makes the configurations' resolvers known
 from flexhook.errors import FlexHookError
 from flexhook.experiment.config_folder import config_folder
-from flexhook.experiment.mistakes import as_mistake
+from flexhook.experiment.mistakes import as_mistake, in_one_line
 
 
 def hydra_command(config_name: str, task: Callable[[DictConfig], object]) -> Callable[[list[str]], int]:
@@ -38,8 +38,7 @@ def hydra_command(config_name: str, task: Callable[[DictConfig], object]) -> Cal
             except Exception as error:
                 known, of = as_mistake(error), HydraConfig.get()
                 if of.mode == RunMode.MULTIRUN:
-                    first = (str(known) if known else repr(error)).splitlines()[0]
-                    failed.append(f"  {of.job.num} ({' '.join(of.overrides.task)}): {first}")
+                    failed.append(f"  {of.job.num} ({' '.join(of.overrides.task)}): {in_one_line(error)}")
                     raise known or error from None
                 if known is None:
                     raise

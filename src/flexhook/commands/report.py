@@ -19,7 +19,7 @@ def parser() -> argparse.ArgumentParser:
     arguments = argparse.ArgumentParser("flexhook report", description=DESCRIPTION)
     add = arguments.add_argument
     add("runs", type=Path, nargs="+", metavar="RUNS", help="run folders, or folders of them")
-    add("--baseline", metavar="NAME", help="compare every run with this one; 'previous': each with the one before it")
+    add("--baseline", metavar="NAME", help="compare every run with this one; 'previous': each with the one before it in ORDER")
     add("--order", metavar="NAMES", help="names of the runs in the order of the table, with commas; others are left out")
     add("--axis", metavar="TEXT", help="also plot over the number in the runs' names; what it is (M, T, ...)")
     add("--title", default="Report", metavar="TEXT", help="heading (%(default)s)")
@@ -30,17 +30,22 @@ def parser() -> argparse.ArgumentParser:
 def run(argv: list[str]) -> int:
     """Run ``flexhook report``."""
     given = parser().parse_args(argv)
+    from flexhook.reports.comparison import PREVIOUS
     from flexhook.reports.runs import find_runs, group_runs
     from flexhook.reports.write import write_report
 
-    finished, unfinished = find_runs(given.runs)
+    if given.baseline == PREVIOUS and not given.order:
+        raise InputError("--baseline previous compares each run with the one before it, and there is no order",
+                         expected="--order NAMES beside it")
+    finished, problems = find_runs(given.runs)
     groups = group_runs(finished)
     if given.order:
         named = {group.name: group for group in groups}
         wanted = [name.strip() for name in given.order.split(",")]
         unknown = [name for name in wanted if name not in named]
         if unknown:
-            raise InputError(f"there is no run '{unknown[0]}'", expected=f"some of {', '.join(named)}")
+            raise InputError(f"there is no run '{unknown[0]}'", expected=f"some of {', '.join(named)}",
+                             hint="; ".join(problems[:3]) or None)
         groups = [named[name] for name in wanted]
     print(f"{len(finished)} runs under {len(groups)} names", flush=True)
     page = write_report(
@@ -49,7 +54,7 @@ def run(argv: list[str]) -> int:
         title=given.title,
         baseline=given.baseline,
         axis=given.axis,
-        problems=[f"not finished: {folder}" for folder in unfinished],
+        problems=problems,
     )
     for line in page.read_text(encoding="utf-8").split("\n## Scores\n", 1)[0].splitlines():
         if line.startswith("- "):

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from flexhook.encoders.hub import fetch
 from flexhook.encoders.swin import no_shift_in_small_maps
-from flexhook.encoders.visual import CLIP_MEAN, CLIP_STD
+from flexhook.encoders.visual import CLIP_MEAN, CLIP_STD, STRIDES, choose_maps
 from flexhook.encoders.weight_files import read_weights
 from flexhook.errors import InputError
 
@@ -108,7 +108,9 @@ class RopeSwinEncoder(nn.Module):
         num_heads: Attention heads of each stage.
         pretrained: Name on the hub of ImageNet weights, e.g. ``naver-ai/swin_rope_mixed_tiny_patch4_window7_224``.
         weights: Instead: a file of weights in the original naming.
-        scales: How many scales to give, the coarsest ones; all of them where it is None.
+        strides: Strides from which maps are kept, in pixels of the image per pixel of the map; stages behind the last are
+            left out.
+        scales: How many of the kept maps to give, the coarsest ones; all of them where it is None.
         mean: Channel means with which the images were normalised.
         std: Channel standard deviations, likewise.
         drop_path: Stochastic depth at the deepest block, rising linearly from 0; larger regularises more.
@@ -123,7 +125,8 @@ class RopeSwinEncoder(nn.Module):
         image_size: (height, width) of the images.
 
     Raises:
-        InputError: The image size is no multiple of 32, or the weights cannot be had or do not fit.
+        InputError: The image size is no multiple of 32, no stage has a wanted stride, or the weights cannot be had or
+            do not fit.
     """
 
     net: Any
@@ -136,6 +139,7 @@ class RopeSwinEncoder(nn.Module):
         num_heads: Sequence[int] = (3, 6, 12, 24),
         pretrained: str | None = None,
         weights: str | Path | None = None,
+        strides: Sequence[int] = STRIDES,
         scales: int | None = None,
         mean: Sequence[float] = CLIP_MEAN,
         std: Sequence[float] = CLIP_STD,
@@ -172,15 +176,14 @@ class RopeSwinEncoder(nn.Module):
         patches = (height // 4) * (width // 4)
         self.absolute_pos_embed = nn.Parameter(nn.init.trunc_normal_(torch.empty(1, patches, embed_dim), std=0.02))
         stages = len(depths)
-        if scales is not None and not 1 <= scales <= stages:
-            raise InputError(f"scales={scales} was asked of RoPE-Swin", expected=f"1 to {stages}, or null for all")
-        self._given = slice(stages - (scales or stages), None)
-        self.channels = tuple(embed_dim * 2**i for i in range(stages))[self._given]
-        self.strides = tuple(4 * 2**i for i in range(stages))[self._given]
+        self._given = choose_maps([4 * 2**i for i in range(stages)], strides, scales, "RoPE-Swin")
+        self.channels = tuple(embed_dim * 2**i for i in self._given)
+        self.strides = tuple(4 * 2**i for i in self._given)
         if weights is not None:
             load_imagenet(self, Path(weights))
         elif pretrained:
             load_imagenet(self, fetch(str(pretrained), "model.safetensors", "visual"))
+        self.net.layers = self.net.layers[: self._given[-1] + 1]  # after the weights, which are the whole model's
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """Feature maps of images.
@@ -197,7 +200,7 @@ class RopeSwinEncoder(nn.Module):
         for stage in self.net.layers:
             x = stage(x)
             maps.append(x.permute(0, 3, 1, 2))
-        return maps[self._given]
+        return [maps[i] for i in self._given]
 
 
 DERIVED = ("attn_mask", "rope_t_x", "rope_t_y", "relative_position_index")

@@ -58,6 +58,7 @@ RULES: dict[str, Rule] = {
     "seed": whole(0),
     "image_size": every(whole(1), 2),
     "num_frames": whole(1),
+    "span": whole(1),
     "grid": every(whole(1), 2),
     "motion_gain": number(0),
     "optim.epochs": whole(1),

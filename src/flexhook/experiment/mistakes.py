@@ -33,6 +33,20 @@ def input_error_behind(error: BaseException) -> FlexHookError | None:
     return None
 
 
+def in_one_line(error: BaseException) -> str:
+    """What went wrong, for a list of failures: Hydra's lines joined without the key's, and the cause where it is not told."""
+    error = input_error_behind(error) or error
+    lines = [line.strip() for line in str(error).splitlines() if line.strip() and not line.startswith("full_key:")]
+    text = " ".join(lines if len(lines) <= 4 else [lines[0], lines[-1]])
+    if isinstance(error, FlexHookError):
+        return text or type(error).__name__
+    cause = error.__cause__
+    if isinstance(error, HydraException | OmegaConfBaseException):
+        why = "" if cause is None else " ".join(str(cause).split())
+        return f"{text} ({type(cause).__name__}: {why})" if why and why not in text else text
+    return f"{type(error).__name__}: {text}" if text else repr(error)
+
+
 def yaml_mistake(error: YAMLError) -> ConfigError:
     """A message for a configuration file that is no YAML, with its line where the parser knows it."""
     mark = error.problem_mark if isinstance(error, MarkedYAMLError) else None

@@ -16,7 +16,7 @@ from omegaconf import OmegaConf
 
 #: Overrides that say where and how often a run is made, not what it is.
 NOT_NAMING = ("seed", "experiment", "trainer", "launcher", "logger", "cache_dir", "pictures", "hparams_search")
-_LONGEST = 120
+_LONGEST = 110  # bytes before a digest: with -seed<k> behind it, a name that wandb takes (128 characters)
 
 
 def run_name(overrides: Sequence[str], sweep_folder: str) -> str:

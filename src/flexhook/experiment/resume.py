@@ -12,17 +12,22 @@ from omegaconf import DictConfig, OmegaConf
 
 from flexhook.errors import ConfigError
 from flexhook.experiment.run_folder import read_config
-from flexhook.reports.flat_config import flat_config
+from flexhook.reports.flat_config import changes_results, flat_config
 
 log = logging.getLogger(__name__)
 
-#: What a later attempt at the same run may do otherwise.
-FREE = ("ckpt_path", "cache_dir", "own_gpu", "pictures", "logger", "launcher")
+#: Why a run of a sweep failed; in the folder of a finished run, why an attempt with another configuration was refused.
+FAILED = "failed.txt"
 
 
 def done(folder: Path) -> bool:
     """Whether a run folder holds a finished run: metrics.json is written last, and whole or not at all."""
     return (folder / "metrics.json").is_file()
+
+
+def accepted(folder: Path) -> bool:
+    """Whether a run folder holds a finished run, and the newest attempt at it did not ask for another configuration."""
+    return done(folder) and not (folder / FAILED).is_file()
 
 
 def go_on(folder: Path, cfg: DictConfig) -> bool:
@@ -60,7 +65,7 @@ def differences(one: DictConfig, two: DictConfig) -> list[str]:
     containers: list[Any] = [OmegaConf.to_container(c, resolve=True) for c in (one, two)]
     flat = [flat_config(c) for c in containers]
     keys = [k for k in flat[0].keys() | flat[1].keys() if flat[0].get(k) != flat[1].get(k)]
-    return [f"{k}: {flat[0].get(k)}, now {flat[1].get(k)}" for k in sorted(keys) if k.split(".")[0] not in FREE]
+    return [f"{k}: {flat[0].get(k)}, now {flat[1].get(k)}" for k in sorted(keys) if changes_results(k)]
 
 
 def newest_checkpoint(folder: Path) -> Path | None:

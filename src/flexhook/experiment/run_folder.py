@@ -17,6 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 from flexhook import __version__
 from flexhook.datasets.reader import Reader
 from flexhook.errors import ConfigError, InputError
+from flexhook.experiment.code_digest import code_digests
 from flexhook.structures.whole_files import whole_file
 
 PACKAGES = ("torch", "torchvision", "lightning", "hydra-core", "transformers", "timm", "trackeval", "numpy")
@@ -92,6 +93,7 @@ def meta(cfg: DictConfig, fingerprint: str) -> dict[str, Any]:
         "versions": versions,
         "seed": cfg.seed,
         "commit": commit(),
+        "code": code_digests(OmegaConf.to_container(cfg, resolve=True)),
         "data": {"name": cfg.data.name, "fingerprint": fingerprint},
         "hardware": {"cpu": _cpu(), "cores": os.cpu_count(), "gpus": gpus},
         "protocol": cfg.protocol.name,

@@ -39,6 +39,10 @@ def tasks_on(tasks_per_node: str, node: int) -> int:
     return counts[node]
 
 
+class OtherRankFailed(FlexHookError):
+    """Rank 0 failed, and says why."""
+
+
 class ScheduledRanks(Ranks):
     """Rank, world size and address of a process of a SLURM job step, or of submitit's local executor.
 
@@ -123,7 +127,7 @@ class ScheduledRanks(Ranks):
             patience: Seconds that the others wait at most.
 
         Raises:
-            FlexHookError: Rank 0 failed, or did not come.
+            FlexHookError: Rank 0 failed (:class:`OtherRankFailed`), or did not come.
         """
         sign = folder / f".prepared-{self.job}"
         if self.global_rank() == 0:
@@ -141,4 +145,4 @@ class ScheduledRanks(Ranks):
                 raise FlexHookError(f"process 0 of the job did not write {sign}. Expected a folder that all nodes share.")
             time.sleep(0.2)
         if sign.read_text() != "ready":
-            raise FlexHookError("process 0 of the job failed; its message stands in its log.")
+            raise OtherRankFailed("process 0 of the job failed; its message stands in its log.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,8 +27,8 @@ class Study:
         runs: Options of the group ``ablation``, in the order of the table.
         title: Its heading.
         question: What it asks.
-        baseline: The run that others are compared with, an entry of ``runs``, or ``previous``: each with the one before
-            it. By default the first.
+        baseline: The run that others are compared with, an entry of ``runs``; or ``previous``: each with the one before
+            it; or a run for each that is compared. By default the first.
         seeds: Number of seeds.
         overrides: Overrides of every run.
         axis: Name of the number in the runs' names (``M`` in ``points/m10``), for a plot over it.
@@ -39,7 +39,7 @@ class Study:
     runs: tuple[str, ...]
     title: str = ""
     question: str = ""
-    baseline: str | None = None
+    baseline: str | Mapping[str, str] | None = None
     seeds: int = 3
     overrides: tuple[str, ...] = ()
     axis: str | None = None
@@ -73,9 +73,13 @@ def _read(path: Path) -> Study:
         raise ConfigError(f"the study is malformed ({error})", file=path, expected=expected) from None
     if set(study.sections) - {"reference_points"}:
         raise ConfigError(f"the study has sections {list(study.sections)}", file=path, expected="reference_points or none")
-    if not study.runs or study.baseline not in (None, PREVIOUS, *study.runs):
+    if isinstance(study.baseline, Mapping):
+        fits = set(study.baseline) | set(study.baseline.values()) <= set(study.runs)
+    else:
+        fits = study.baseline in (None, PREVIOUS, *study.runs)
+    if not study.runs or not fits:
         raise ConfigError(f"the study has runs {list(study.runs)} and baseline {study.baseline}", file=path,
-                          expected=f"at least one run, and one of them (or '{PREVIOUS}') as the baseline")
+                          expected=f"at least one run, and one of them (or '{PREVIOUS}', or RUN: RUN entries) as the baseline")
     return study
 
 

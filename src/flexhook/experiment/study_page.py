@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hydra.utils import instantiate
 
-from flexhook.experiment.resume import done
+from flexhook.errors import InputError
+from flexhook.experiment.resume import accepted
 from flexhook.experiment.study import Study
 from flexhook.pictures.reference_points import NAME, read_reference_points
 from flexhook.reports.comparison import PREVIOUS
 from flexhook.reports.point_distances import contrasting_pairs, distance_table, points_picture
-from flexhook.reports.runs import Group, read_run, short_names
+from flexhook.reports.runs import Group, read_those_that_read, short_names
 from flexhook.reports.write import write_report
 
 if TYPE_CHECKING:
@@ -34,33 +35,55 @@ def report_study(study: Study, sweep: Sweep, folder: Path) -> Path:
     Returns:
         The page: ``README.md`` of a study, ``report.md`` of a sweep without a question.
     """
-    groups, names = _groups(sweep)
-    baseline = PREVIOUS if study.baseline == PREVIOUS else names[study.baseline or study.runs[0]]
+    groups, names, problems = _groups(sweep)
     learnt = folder / LEARNT
     text = learnt.read_text(encoding="utf-8").strip() if learnt.is_file() else f"To be written into {LEARNT}."
     command = f"make study NAME={study.name}" if study.question else f"make sweep ABLATION={study.name} SEEDS={study.seeds}"
+    more = sweep.overrides[len(study.overrides):]
+    command += f" ARGS={shlex.quote(shlex.join(more))}" if more else ""
     sections = [line for name in study.sections for line in SECTIONS[name](groups, folder)]
     return write_report(
         folder,
         groups,
         title=study.title or f"Ablation: {study.name}",
-        baseline=baseline if baseline in (PREVIOUS, *(group.name for group in groups)) else None,
+        baseline=_baseline(study, names, {group.name for group in groups}),
         axis=study.axis,
         before=[*[study.question] * bool(study.question),
                 f"```bash\n{command}\n# runs, and goes on with:\nflexhook {shlex.join(sweep.arguments)}\n```"],
         after=[*sections, *(["## What was learnt", text] if study.question else [])],
-        problems=[f"not done: {line}" for line in sweep.failures()],
+        problems=[*problems, *(f"not done: {line}" for line in sweep.failures())],
         page="README.md" if study.question else "report.md",
     )
 
 
-def _groups(sweep: Sweep) -> tuple[list[Group], dict[str, str]]:
-    """The sweep's finished runs, and the name in the report of each run."""
+def _baseline(study: Study, names: Mapping[str, str], there: set[str]) -> str | dict[str, str] | None:
+    """What the report compares with: names in place of runs, as far as these have results."""
+    if study.baseline == PREVIOUS:
+        return PREVIOUS
+    if isinstance(study.baseline, Mapping):
+        pairs = {names[run]: names[other] for run, other in study.baseline.items()}
+        return {name: other for name, other in pairs.items() if {name, other} <= there}
+    name = names[study.baseline or study.runs[0]]
+    return name if name in there else None
+
+
+def _groups(sweep: Sweep) -> tuple[list[Group], dict[str, str], list[str]]:
+    """The sweep's finished runs, the name in the report of each run, and a line for each run that does not read.
+
+    Raises:
+        InputError: None reads.
+    """
     folders = sweep.run_folders()
     short = short_names([str(next(iter(seeds.values())).parent) for seeds in folders.values()])
     names = dict(zip(folders, short, strict=True))
-    finished = {run: tuple(read_run(path) for path in seeds.values() if done(path)) for run, seeds in folders.items()}
-    return [Group(names[run], runs) for run, runs in finished.items() if runs], names
+    groups, problems = [], []
+    for run, seeds in folders.items():
+        runs, broken = read_those_that_read(path for path in seeds.values() if accepted(path))
+        groups += [Group(names[run], tuple(runs))] if runs else []
+        problems += broken
+    if not groups:
+        raise InputError("no run of the sweep reads" + "".join(f"; {text}" for text in problems[:1]), file=sweep.folder)
+    return groups, names, problems
 
 
 def reference_point_section(groups: Sequence[Group], folder: Path) -> list[str]:

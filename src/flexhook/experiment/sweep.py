@@ -10,6 +10,7 @@ import argparse
 import logging
 import multiprocessing
 import shlex
+import signal
 import subprocess
 import sys
 import traceback
@@ -22,14 +23,16 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 
 from flexhook.errors import ConfigError, FlexHookError
-from flexhook.experiment.resolvers import run_name
-from flexhook.experiment.resume import done
+from flexhook.experiment.mistakes import in_one_line, input_error_behind
+from flexhook.experiment.resolvers import NOT_NAMING, run_name
+from flexhook.experiment.resume import FAILED, accepted, done
+from flexhook.experiment.running import RUNNING, fallen
+from flexhook.experiment.scheduled_ranks import OtherRankFailed, ScheduledRanks
 from flexhook.experiment.study import Study, ablation_options, find_study
+from flexhook.reports.flat_config import changes_results
 from flexhook.structures.whole_files import whole_file
 
 log = logging.getLogger(__name__)
-
-FAILED = "failed.txt"
 
 
 def run_of_sweep(cfg: DictConfig) -> float | None:
@@ -44,19 +47,30 @@ def run_of_sweep(cfg: DictConfig) -> float | None:
     from flexhook.experiment.train import train
 
     note = Path(cfg.run_dir) / FAILED
+    main_rank = not ScheduledRanks.detect() or ScheduledRanks().global_rank() == 0
+    if main_rank:
+        note.unlink(missing_ok=True)  # of an earlier attempt
     if multiprocessing.get_start_method() not in multiprocessing.get_all_start_methods():
         multiprocessing.set_start_method(None, force=True)  # joblib's own, by which its workers cannot start processes
     try:
         result = train(cfg, resume=True)
     except Exception as error:
-        text = str(error) if isinstance(error, FlexHookError) else traceback.format_exc()
-        with whole_file(note) as temporary:
-            temporary.write_text(text + "\n")
-        log.error(f"failed: {cfg.run_dir}: {text.strip().splitlines()[-1]}")
+        if not isinstance(error, OtherRankFailed):
+            why = in_one_line(error)
+            if not note.is_file():  # else another rank was first, and this one may only miss the connection to it
+                write_note(note, why, "" if input_error_behind(error) else traceback.format_exc())
+            log.error(f"failed: {cfg.run_dir}: {why}")
         traceback.clear_frames(error.__traceback__)  # Hydra keeps the error until the end, and with it what frames hold
         raise
-    note.unlink(missing_ok=True)
+    if main_rank:
+        note.unlink(missing_ok=True)  # of another attempt that found this one at work
     return result
+
+
+def write_note(path: Path, why: str, more: str = "") -> None:
+    """Leave in a run's folder why it failed: one line, then what a programmer wants to see."""
+    with whole_file(path) as temporary:
+        temporary.write_text(f"{why}\n\n{more}" if more else f"{why}\n")
 
 
 @dataclass(frozen=True)
@@ -93,18 +107,57 @@ class Sweep:
         return {run: {seed: self.folder / name / f"seed{seed}" for seed in self.seeds} for run, name in names.items()}
 
     def run(self) -> int:
-        """Make the runs that are not done, in a process of their own; its exit status."""
+        """Make the runs that are not done, in a process of their own; its exit status.
+
+        A process that is killed (by the system, when memory runs out) takes only the run it was at with it: the others are
+        made by another one. Where several runs fell together, each is tried alone first, which tells whose fault it was.
+        """
+        folders = {(run, seed): folder for run, seeds in self.run_folders().items() for seed, folder in seeds.items()}
         print(f"flexhook {shlex.join(self.arguments)}", flush=True)
-        return subprocess.run([sys.executable, "-m", "flexhook.commands.main", *self.arguments]).returncode
+        for folder in folders.values():
+            (folder / FAILED).unlink(missing_ok=True)
+            if fallen(folder, patience=0):
+                (folder / RUNNING).unlink(missing_ok=True)
+        parts, status = [self], 0
+        while parts:
+            part = parts.pop(0)
+            code = subprocess.run([sys.executable, "-m", "flexhook.commands.main", *part.arguments]).returncode
+            status = status or code
+            fell = [key for key, folder in folders.items() if code and fallen(folder)]
+            for folder in (folders[key] for key in fell):
+                (folder / RUNNING).unlink(missing_ok=True)
+                if (len(fell) == 1 or len(part.runs) * len(part.seeds) == 1) and not done(folder):
+                    write_note(folder / FAILED, _ended_by(-code))
+            if fell:
+                left = [key for key, folder in folders.items()
+                        if not done(folder) and not any((folder / name).is_file() for name in (FAILED, RUNNING))]
+                parts = [replace(self, runs=(run,), seeds=(seed,)) for run, seed in left if (run, seed) in fell]
+                parts += self._parts([key for key in left if key not in fell])
+        return status
+
+    def _parts(self, left: Sequence[tuple[str, int]]) -> list[Sweep]:
+        """Some of its runs, as sweeps."""
+        parts: list[Sweep] = []
+        for run in dict.fromkeys(run for run, _ in left):
+            seeds = tuple(seed for other, seed in left if other == run)
+            if parts and parts[-1].seeds == seeds:
+                parts[-1] = replace(parts[-1], runs=(*parts[-1].runs, run))
+            else:
+                parts.append(replace(self, runs=(run,), seeds=seeds))
+        return parts
+
+    def finished(self) -> list[Path]:
+        """The folders of the runs that are done."""
+        return [folder for seeds in self.run_folders().values() for folder in seeds.values() if accepted(folder)]
 
     def failures(self) -> list[str]:
-        """A line per run that is not done, with the last line of what it left."""
+        """A line per run that is not done, or is another configuration's, with why."""
         lines = []
         for run, seeds in self.run_folders().items():
             for seed, folder in seeds.items():
-                if not done(folder):
+                if not accepted(folder):
                     note = folder / FAILED
-                    why = note.read_text().strip().splitlines()[-1] if note.is_file() else "not finished"
+                    why = note.read_text().partition("\n")[0] if note.is_file() else "not finished"
                     lines.append(f"{run}, seed {seed}: {why} ({folder})")
         return lines
 
@@ -118,7 +171,7 @@ def parser() -> argparse.ArgumentParser:
     add("--seeds", type=int, metavar="N", help="seeds 0 to N-1 (a study's own number, else 3)")
     add("--name", metavar="NAME", help="folder of the sweep under outputs/ (from NAMES and the experiment)")
     add("--config-dir", type=Path, action="append", default=[], metavar="DIR", help="a folder with your configurations")
-    add("--study", action="store_true", help="leave the report in experiments/<name>/, with what was learnt")
+    add("--study", action="store_true", help="leave the report in experiments/<name>/, unless overrides change the study")
     add("--no-report", action="store_true", help="only make the runs")
     return arguments
 
@@ -155,27 +208,53 @@ def plan(given: argparse.Namespace) -> tuple[Sweep, Study]:
     return sweep, replace(study, seeds=seeds)
 
 
+def other_than(study: Study, given: argparse.Namespace) -> list[str]:
+    """What tells the runs asked for from a study's own, so that its page is not theirs; nothing of where they are made."""
+    reasons = []
+    for text in given.overrides:
+        key = text.lstrip("+~").partition("=")[0]
+        where = (key in NOT_NAMING and key != "experiment") or key.partition(".")[0] == "hydra" or not changes_results(key)
+        if not where and text not in study.overrides:
+            reasons.append(text)
+    own = find_study(study.name, given.config_dir)
+    if own is not None and study.seeds < own.seeds:
+        reasons.append(f"{study.seeds} of {own.seeds} seeds")
+    return reasons
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a sweep and report it: 0 when every run is done, 1 when some are not, 2 for a mistake in the arguments."""
     given = parser().parse_intermixed_args(argv)
     try:
         sweep, study = plan(given)
         status = sweep.run()
-        failures = sweep.failures()
-        finished = [f for seeds in sweep.run_folders().values() for f in seeds.values() if done(f)]
-        if finished and not given.no_report:
-            from flexhook.experiment.study_page import report_study
-
-            folder = Path("experiments") / study.name if given.study else sweep.folder / "report"
-            report_study(study, sweep, folder)
-            print(f"the report lies in {folder}")
     except FlexHookError as error:
         print(f"sweep: {error}", file=sys.stderr)
         return 2
+    finished, failures = sweep.finished(), sweep.failures()
     print(f"{len(finished)} of {len(study.runs) * len(sweep.seeds)} runs are done in {sweep.folder}")
     for line in failures:
         print(f"  not done: {line}")
-    return 1 if failures or (status and not finished) else 0
+    if finished and not given.no_report:
+        from flexhook.experiment.study_page import report_study
+
+        reasons = other_than(study, given) if given.study else []
+        folder = Path("experiments") / study.name if given.study and not reasons else sweep.folder / "report"
+        if reasons:
+            print(f"not the study as it stands ({', '.join(reasons)}): experiments/{study.name} is left as it is")
+        try:
+            report_study(study, sweep, folder)
+            print(f"the report lies in {folder}")
+        except FlexHookError as error:
+            print(f"sweep: {error}", file=sys.stderr)
+            status = status or 1
+    return 1 if failures or status else 0
+
+
+def _ended_by(number: int) -> str:
+    """A line for a run whose process was killed, by a signal where that is known."""
+    name = f"by {signal.Signals(number).name}" if number > 0 else "from outside"
+    return f"its process was ended {name}" + (", as the system does when memory runs out" * (number in (-1, signal.SIGKILL)))
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import shutil
 import warnings
+from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
 
@@ -40,6 +41,7 @@ from flexhook.experiment.run_folder import (
     write_json,
     write_metrics,
 )
+from flexhook.experiment.running import running
 from flexhook.experiment.scheduled_ranks import ScheduledRanks
 from flexhook.experiment.scoring_job import build_engine, build_tracker, score_videos
 from flexhook.experiment.wandb_log import WandbLog
@@ -61,7 +63,7 @@ def train(cfg: DictConfig, resume: bool = False) -> float | None:
         The best validation F1 (0 to 100), which searches optimise; None without validation videos.
 
     Raises:
-        ConfigError: With ``resume``, the folder holds a run of another configuration.
+        ConfigError: Another process trains into the folder, or, with ``resume``, it holds a run of another configuration.
     """
     folder = Path(cfg.run_dir)
     check_config(cfg)
@@ -73,6 +75,7 @@ def train(cfg: DictConfig, resume: bool = False) -> float | None:
     earlier = None if cfg.ckpt_path is None else read_checkpoint(cfg.ckpt_path)
 
     def prepare() -> None:
+        held.enter_context(running(folder))
         if earlier is None:
             begin(folder)
         else:
@@ -84,14 +87,15 @@ def train(cfg: DictConfig, resume: bool = False) -> float | None:
     ranks = ScheduledRanks() if ScheduledRanks.detect() else None
     processes = ranks.world_size() if ranks else num_processes(cfg.trainer)
     log.info(f"training '{cfg.name}' (seed {cfg.seed}) into {folder}" + (f", {processes} processes" * (processes > 1)))
-    if ranks:
-        ranks.prepare(folder, prepare)
-    else:
-        prepare()
-    if processes > 1 and not ranks:
-        run_ranks(folder / "config.yaml", processes, folder / "logs")
-    else:
-        train_rank(read_config(folder))
+    with ExitStack() as held:
+        if ranks:
+            ranks.prepare(folder, prepare)
+        else:
+            prepare()
+        if processes > 1 and not ranks:
+            run_ranks(folder / "config.yaml", processes, folder / "logs")
+        else:
+            train_rank(read_config(folder))
     if not ranks or ranks.global_rank() == 0:
         point_latest(folder)
     log.info(f"results: {folder}")

@@ -21,11 +21,15 @@ ID = "wandb_id.txt"
 
 
 def place(folder: Path) -> dict[str, str]:
-    """Group, job type and name of a run by its folder: ``<sweep>/<run>/seed<k>``, or ``<experiment>/<time>``."""
+    """Group, job type and name of a run by its folder: ``<sweep>/<run>/seed<k>``, or ``<experiment>/<time>``.
+
+    Cut to the 128 characters that wandb takes.
+    """
+    found = {"group": folder.parent.name, "job_type": "train", "name": folder.name}
     if folder.name.startswith("seed"):
         run, sweep = folder.parent.name, folder.parent.parent.name
-        return {"group": sweep, "job_type": run, "name": f"{run}-{folder.name}"}
-    return {"group": folder.parent.name, "job_type": "train", "name": folder.name}
+        found = {"group": sweep, "job_type": run, "name": f"{run}-{folder.name}"}
+    return {key: text[:128] for key, text in found.items()}
 
 
 class WandbLog(WandbLogger):

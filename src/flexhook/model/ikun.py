@@ -71,12 +71,13 @@ class IKUN(ReferringModel):
         visual: Visual encoder; its last scale is used. It must take images of the crops' size too.
         text: Text encoder.
         num_frames: T, frames of a window.
+        image_size: (height, width) of the frames.
         crop_size: (height, width) that crops are brought to. A larger one gives more tokens per object and costs in
-            proportion.
+            proportion. None: squares as high as the frame where the visual encoder takes them, else the frame's size.
         heads: Attention heads.
 
     Raises:
-        ConfigError: The visual encoder does not take images of the crops' size.
+        ConfigError: The visual encoder does not take images of the size given for crops.
     """
 
     needs_images = True
@@ -86,30 +87,40 @@ class IKUN(ReferringModel):
         visual: nn.Module,
         text: nn.Module,
         num_frames: int = 4,
-        crop_size: Sequence[int] = (224, 224),
+        image_size: Sequence[int] = (224, 672),
+        crop_size: Sequence[int] | None = None,
         heads: int = 8,
     ) -> None:
         super().__init__(visual, text, num_frames)
-        self.crop_size = (int(crop_size[0]), int(crop_size[1]))
+        self.crop_size = self._crop_size(image_size, crop_size)
         width = self.text.width
         self.projection = nn.Linear(self.visual.channels[-1], width)
         self.cross_attention = AttentionBlock(width, heads)
         self.unification = KnowledgeUnification(width, heads)
         self.match = CosineMatcher(width)
-        self._check_crop_size()
+
+    def _crop_size(self, image_size: Sequence[int], wanted: Sequence[int] | None) -> tuple[int, int]:
+        height, width = (image_size[0], image_size[0]) if wanted is None else wanted
+        refusal = self._refusal(size := (int(height), int(width)))
+        if refusal is None:
+            return size
+        if wanted is None:  # an encoder of one image size, such as Swin
+            return int(image_size[0]), int(image_size[1])
+        raise ConfigError(f"the visual encoder does not take crops of {size[0]}x{size[1]} ({refusal})",
+                          expected="a size it can encode beside image_size",
+                          hint="Leave model.crop_size at null, which takes a size that fits the encoder")
 
     @torch.no_grad()
-    def _check_crop_size(self) -> None:
+    def _refusal(self, size: tuple[int, int]) -> str | None:
+        """Why the visual encoder does not take images of a size; None where it does."""
         training = self.visual.training
         try:
-            self.visual.eval()(torch.zeros(1, 3, *self.crop_size))
+            self.visual.eval()(torch.zeros(1, 3, *size))
         except (RuntimeError, AssertionError, ValueError) as error:
-            size = f"{self.crop_size[0]}x{self.crop_size[1]}"
-            raise ConfigError(f"the visual encoder does not take crops of {size} ({str(error).splitlines()[0]})",
-                              expected="a size it can encode beside image_size",
-                              hint="Set model.crop_size=${image_size} for an encoder of one image size") from error
+            return (str(error).splitlines() or [repr(error)])[0]
         finally:
             self.visual.train(training)
+        return None
 
     def observe(self, maps: FrameMaps, frame: Tensor, boxes: Tensor) -> list[Tensor]:
         """What is kept of observations, each cropped and encoded once.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -76,33 +76,41 @@ class Difference:
 
 @dataclass(frozen=True)
 class Comparison:
-    """A run beside its baseline: pooled HOTA and the mean over expressions."""
+    """A run beside its baseline.
+
+    Attributes:
+        pooled: Difference of pooled HOTA.
+        mean_over_expressions: Difference of the mean over expressions.
+        sequences: Number of (video, expression) sequences that it is taken on: those that all runs of both were tested on.
+    """
 
     pooled: Difference
     mean_over_expressions: Difference
+    sequences: int
 
 
 def compare(group: Group, baseline: Group, draws: int = 2000) -> Comparison | None:
-    """The differences between two runs on the expressions that both were tested on; None where one has no sequences.
+    """The differences between two runs on the expressions that both were tested on; None where there are none.
 
     Args:
         group: The run.
         baseline: What it is compared with.
         draws: Number of resamples.
-
-    Raises:
-        InputError: They have no expression in common.
     """
     ours, theirs = group.evaluations, baseline.evaluations
-    if not ours or not theirs:
+    try:
+        together = [evaluation.model for evaluation in aligned([*ours, *theirs])] if ours and theirs else []
+    except InputError:
         return None
-    together = [evaluation.model for evaluation in aligned([*ours, *theirs])]
+    if not together:
+        return None
     intervals = paired_difference(together[: len(ours)], together[len(ours) :], draws=draws)
-    return Comparison(*(
+    pooled, mean = (
         Difference(baseline.name, interval, spread_of_difference(group, baseline, metric))
         for interval, metric in (
             (intervals.pooled, "test/HOTA"), (intervals.mean_over_expressions, "test/HOTA_mean_over_expressions"))
-    ))
+    )
+    return Comparison(pooled, mean, len(together[0]))
 
 
 def spread_of_difference(one: Group, two: Group, metric: str) -> float:
@@ -112,13 +120,15 @@ def spread_of_difference(one: Group, two: Group, metric: str) -> float:
     return max(measured, ONE_SEED) if None in deviations or len(deviations) < 2 else measured
 
 
-def comparisons(groups: Sequence[Group], baseline: str | None, draws: int = 2000) -> dict[str, Comparison]:
+def comparisons(
+    groups: Sequence[Group], baseline: str | Mapping[str, str] | None, draws: int = 2000
+) -> dict[str, Comparison]:
     """The comparison of every run with its baseline, by name.
 
     Args:
         groups: The runs.
-        baseline: Name of the run that all others are compared with, or ``previous``: each with the one before it.
-            None compares none.
+        baseline: Name of the run that all others are compared with; or ``previous``: each with the one before it; or the
+            names of the runs that are compared with the name of the one each is compared with. None compares none.
         draws: Number of resamples.
 
     Raises:
@@ -126,12 +136,16 @@ def comparisons(groups: Sequence[Group], baseline: str | None, draws: int = 2000
     """
     names = [group.name for group in groups]
     if baseline is None:
-        return {}
-    if baseline != PREVIOUS and baseline not in names:
-        raise InputError(f"there is no run '{baseline}' to compare with", expected=f"{PREVIOUS}, or one of {', '.join(names)}")
-    out = {}
-    for k, group in enumerate(groups):
-        other = (groups[k - 1] if k else None) if baseline == PREVIOUS else groups[names.index(baseline)]
-        if other is not None and other is not group and (found := compare(group, other, draws)):
-            out[group.name] = found
-    return out
+        pairs: Mapping[str, str] = {}
+    elif isinstance(baseline, Mapping):
+        pairs = baseline
+    elif baseline == PREVIOUS:
+        pairs = dict(zip(names[1:], names, strict=False))
+    else:
+        pairs = {name: baseline for name in names if name != baseline} or {baseline: baseline}
+    for name in (*pairs, *pairs.values()):
+        if name not in names:
+            raise InputError(f"there is no run '{name}' to compare with", expected=f"{PREVIOUS}, or one of {', '.join(names)}")
+    found = {one: compare(groups[names.index(one)], groups[names.index(other)], draws)
+             for one, other in pairs.items() if one != other}
+    return {name: comparison for name in names if (comparison := found.get(name))}

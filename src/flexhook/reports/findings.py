@@ -4,25 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from flexhook.reports.comparison import ONE_SEED, Comparison, Difference, Spread
+from flexhook.reports.comparison import ONE_SEED, Comparison, Difference
 from flexhook.reports.runs import Group
 
 
 def findings(groups: Sequence[Group], compared: Mapping[str, Comparison]) -> list[str]:
-    """A sentence per comparison, and one where pooled scores and means over expressions rank the runs differently."""
+    """A sentence per comparison, and one where pooled scores and means over expressions rank a pair of runs differently."""
     out = []
     for name, found in compared.items():
-        out.append(f"{name} against {found.pooled.baseline}: {_sentence(found.pooled, 'pooled HOTA')}; "
+        out.append(f"{name} against {found.pooled.baseline}, on {found.sequences} sequences: "
+                   f"{_sentence(found.pooled, 'pooled HOTA')}; "
                    f"{_sentence(found.mean_over_expressions, 'mean over expressions')}.")
     if compared and any(len(group.runs) < 2 for group in groups):
         out.append(f"Where a run has one seed, its spread is not known; differences up to {ONE_SEED} HOTA count as noise.")
-    orders = []
-    for metric in ("HOTA", "HOTA_mean_over_expressions"):
-        scored = {g.name: s.mean for g in groups if (s := Spread.of(g.values(f"test/{metric}")))}
-        orders.append(sorted(scored, key=lambda name: -scored[name]))
-    if orders[0] != orders[1]:
-        out.append(f"The two rankings disagree: by pooled HOTA {' > '.join(orders[0])}; by the mean over expressions "
-                   f"{' > '.join(orders[1])}.")
+    for name, found in compared.items():
+        one, two = found.pooled, found.mean_over_expressions
+        if one.resolved and two.resolved and one.verdict != two.verdict:
+            out.append(f"The two rankings disagree: {name} is {one.verdict} than {one.baseline} by pooled HOTA, and "
+                       f"{two.verdict} by the mean over expressions.")
     return out
 
 

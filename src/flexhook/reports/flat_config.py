@@ -5,6 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+#: What another attempt at the same run, or another seed of it, may have otherwise: where and by whom it is made.
+FREE = (
+    "ckpt_path", "cache_dir", "own_gpu", "pictures", "logger", "launcher", "trainer.devices",
+    "sampling.num_workers", "sampling.keep_images", "sampling.cache_images", "scoring.num_workers",
+)  # fmt: skip
+
+
+def changes_results(key: str) -> bool:
+    """Whether a value of a configuration (``optim.epochs``) is one that results depend on."""
+    return not any(key == free or key.startswith(f"{free}.") for free in FREE)
+
 
 def flat_config(config: Mapping[str, Any]) -> dict[str, Any]:
     """A run's configuration with dotted keys, ``{"optim.epochs": 20, ...}``, and without its own folder.

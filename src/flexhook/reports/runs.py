@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ from yaml import YAMLError
 from flexhook.errors import InputError
 from flexhook.evaluation.result import Evaluation
 
-SEED_FOLDER = re.compile(r"seed_?(\d+)$")
+SEED_FOLDER = re.compile(r"seed_?\d+")
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,12 +31,14 @@ class Run:
         config: config.yaml as plain containers.
         meta: meta.json: versions, commit, data, hardware, costs.
         metrics: metrics.json: flat keys, 0 to 100.
+        evaluation: Its sequences, from which scores are pooled again; None where the run was not evaluated on sequences.
     """
 
     folder: Path
     config: dict[str, Any]
     meta: dict[str, Any]
     metrics: dict[str, float]
+    evaluation: Evaluation | None = None
 
     @property
     def seed(self) -> int:
@@ -53,12 +54,6 @@ class Run:
     def costs(self) -> dict[str, float]:
         """What it cost, see :class:`flexhook.experiment.costs.RunCosts`."""
         return self.meta.get("costs", {})
-
-    @cached_property
-    def evaluation(self) -> Evaluation | None:
-        """Its sequences, from which scores are pooled again; None where the run was not evaluated on sequences."""
-        path = self.folder / "sequences.npz"
-        return Evaluation.load(path) if path.is_file() else None
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,32 +103,49 @@ def read_run(folder: Path) -> Run:
             raise InputError(f"the file does not read ({str(error).splitlines()[0]})", file=path, hint=hint) from None
         if not isinstance(contents[name], dict):
             raise InputError("the file holds no table of values", file=path, hint=hint)
-    return Run(folder, contents["config.yaml"], contents["meta.json"], contents["metrics.json"])
+    config, metrics = contents["config.yaml"], contents["metrics.json"]
+    for key, value in metrics.items():
+        if value is not None and type(value) not in (int, float):
+            raise InputError(f"{key} is {value!r}", file=folder / "metrics.json", expected="a number", hint=hint)
+    if not isinstance(config.get("data"), dict) or type(config.get("seed")) is not int:
+        raise InputError("data or seed is malformed", file=folder / "config.yaml", hint=hint)
+    sequences = folder / "sequences.npz"
+    return Run(folder, config, contents["meta.json"], metrics, Evaluation.load(sequences) if sequences.is_file() else None)
 
 
-def find_runs(paths: Sequence[Path]) -> tuple[list[Run], list[Path]]:
-    """The finished runs in some folders and below them, and the folders of runs that are not finished.
+def read_those_that_read(folders: Iterable[Path]) -> tuple[list[Run], list[str]]:
+    """The finished runs of some folders, and a line for each that is left out since it does not read."""
+    runs, problems = [], []
+    for folder in folders:
+        try:
+            runs.append(read_run(folder))
+        except InputError as error:
+            problems.append(f"left out: {error}")
+    return runs, problems
+
+
+def find_runs(paths: Sequence[Path]) -> tuple[list[Run], list[str]]:
+    """The finished runs in some folders and below them, and a line for each that is not finished or does not read.
 
     Raises:
         InputError: A path does not exist, or there is no finished run.
     """
-    finished: dict[Path, Run] = {}
-    unfinished: list[Path] = []
+    finished: dict[Path, None] = {}
+    unfinished: dict[Path, None] = {}
     for path in paths:
         if not path.is_dir():
             raise InputError("the folder does not exist", file=path, expected="a run folder, or a folder of run folders")
         for config in sorted(path.resolve().rglob("config.yaml")):
             folder = config.parent
-            if folder.name == ".hydra":
+            if folder.name == ".hydra" or (folder.name == "files" and "wandb" in folder.parts):
                 continue
-            if (folder / "metrics.json").is_file():
-                finished.setdefault(folder, read_run(folder))
-            elif folder not in unfinished:
-                unfinished.append(folder)
-    if not finished:
-        raise InputError("there is no finished run", file=", ".join(map(str, paths)), expected="metrics.json in a run folder",
+            (finished if (folder / "metrics.json").is_file() else unfinished)[folder] = None
+    runs, problems = read_those_that_read(finished)
+    if not runs:
+        raise InputError("there is no finished run" + "".join(f"; {text}" for text in problems[:1]),
+                         file=", ".join(map(str, paths)), expected="metrics.json in a run folder",
                          hint="Finish the training, or name other folders")
-    return list(finished.values()), unfinished
+    return runs, [*problems, *(f"not finished: {folder}" for folder in unfinished)]
 
 
 def group_runs(runs: Sequence[Run]) -> list[Group]:
@@ -144,7 +156,7 @@ def group_runs(runs: Sequence[Run]) -> list[Group]:
     """
     folders: dict[Path, list[Run]] = {}
     for run in runs:
-        folders.setdefault(run.folder.parent if SEED_FOLDER.search(run.folder.name) else run.folder, []).append(run)
+        folders.setdefault(run.folder.parent if SEED_FOLDER.fullmatch(run.folder.name) else run.folder, []).append(run)
     names = short_names([str(folder) for folder in folders])
     groups = []
     for name, members in zip(names, folders.values(), strict=True):

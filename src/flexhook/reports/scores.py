@@ -76,12 +76,15 @@ def score_table(groups: Sequence[Group], compared: Mapping[str, Comparison]) -> 
                 rules = rules or [len(rows)]
                 cells = [text, ""] + [_number(found.get(m), 0 if m.startswith("zero") else 2) for m in SCORES]
                 rows.append(tuple(cells + [""] * (len(columns) - len(cells))))
-    known = published(groups[0].runs[0].dataset)
-    if known:
-        rules.append(len(rows))
-    for row in known:
-        cells = [f"published: {row.name}", "", _number(row.hota), _number(row.deta), _number(row.assa)]
-        rows.append(tuple(cells + [""] * (len(columns) - len(cells))))
+    datasets = list(dict.fromkeys(run.dataset.removesuffix("_ikun") for group in groups for run in group.runs))
+    for dataset in datasets:
+        known = published(dataset)
+        if known:
+            rules.append(len(rows))
+        for row in known:
+            title = "published" if len(datasets) == 1 else f"published on {dataset}"
+            cells = [f"{title}: {row.name}", "", _number(row.hota), _number(row.deta), _number(row.assa)]
+            rows.append(tuple(cells + [""] * (len(columns) - len(cells))))
     return Table(tuple(columns), tuple(rows), tuple(rules)).without_empty_columns()
 
 
@@ -146,6 +149,8 @@ def value_rows(groups: Sequence[Group], compared: Mapping[str, Comparison]) -> l
                 row[name] = spread.mean
                 row[f"{name} std"] = "" if spread.deviation is None else spread.deviation
         found = compared.get(group.name)
+        if found:
+            row["Δ sequences"] = found.sequences
         for title, one in (("HOTA", found.pooled), ("mean HOTA", found.mean_over_expressions)) if found else ():
             row |= {"against": one.baseline, f"Δ {title}": one.interval.value, f"Δ {title} low": one.interval.low,
                     f"Δ {title} high": one.interval.high, f"Δ {title} seeds' spread": one.spread,

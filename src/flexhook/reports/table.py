@@ -7,7 +7,10 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-_LATEX = str.maketrans({"_": r"\_", "%": r"\%", "&": r"\&", "#": r"\#", "±": r"$\pm$", "Δ": r"$\Delta$", "–": "--"})
+_LATEX = str.maketrans({
+    **{character: f"\\{character}" for character in "_%&#${}"}, "\\": r"\textbackslash{}", "^": r"\textasciicircum{}",
+    "~": r"\textasciitilde{}", "<": r"\textless{}", ">": r"\textgreater{}", "±": r"$\pm$", "Δ": r"$\Delta$", "–": "--",
+})  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -63,4 +66,5 @@ def _aligned(cells: Sequence[str], widths: Sequence[int]) -> list[str]:
 
 
 def _tex(cells: Sequence[str]) -> str:
-    return " & ".join(cell.translate(_LATEX) for cell in cells) + r" \\"
+    guard = "{}" if cells[0].startswith("[") else ""  # a bracket behind \\ would be its argument
+    return guard + " & ".join(cell.translate(_LATEX) for cell in cells) + r" \\"

@@ -30,7 +30,7 @@ def write_report(
     groups: Sequence[Group],
     *,
     title: str = "Report",
-    baseline: str | None = None,
+    baseline: str | Mapping[str, str] | None = None,
     axis: str | None = None,
     before: Sequence[str] = (),
     after: Sequence[str] = (),
@@ -43,7 +43,7 @@ def write_report(
         folder: Where it goes; files of an earlier report are replaced.
         groups: The runs, in the order of the table.
         title: Heading of the page.
-        baseline: The run that others are compared with, or ``previous``.
+        baseline: The run that others are compared with, ``previous``, or a run for each that is compared.
         axis: Name of the number in the runs' names.
         before: Paragraphs before the tables.
         after: Paragraphs at the end.
@@ -109,7 +109,7 @@ def _protocol_notes(groups: Sequence[Group]) -> list[str]:
         if remarks:
             said.setdefault(" ".join(remarks), []).append(group.name)
     notes = []
-    if published(groups[0].runs[0].dataset):
+    if any(published(run.dataset) for group in groups for run in group.runs):
         ours = "" if said else " These runs follow ours; protocol=published compares like with like."
         notes.append("Published rows are the authors' numbers, with their protocol (the test videos chose the checkpoint; a "
                      f"track's last observation is not judged).{ours}")

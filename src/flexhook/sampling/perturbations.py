@@ -48,13 +48,13 @@ class SegmentMasking:
 
     def __init__(self, span: int = 8) -> None:
         if span < 1:
-            raise ConfigError(f"perturbation.masking.span is {span}", expected="a positive number")
+            raise ConfigError(f"span is {span}", expected="a positive number")
         self.span = span
 
     def length(self, num_frames: int) -> int:
         """The configured span."""
         if self.span < num_frames:
-            raise ConfigError(f"perturbation.masking.span is {self.span} with windows of {num_frames} frames",
+            raise ConfigError(f"span is {self.span} with windows of {num_frames} frames",
                               expected=f"at least {num_frames}", hint="Raise it or use perturbation=no_masking")
         return self.span
 
