@@ -48,6 +48,15 @@ def test_the_calibration_follows_its_formula():
     assert np.isclose(calibration(torch.tensor([[5.0, 0.1]])).item(), 8 * 4 / 7 - 0.1)  # like "a" alone
 
 
+def test_a_calibration_is_known_by_its_sentences_and_shares():
+    """By its text, which is in the key of the scores."""
+    def fitted(*sentences):
+        videos = [make_video({1: range(3), 2: range(1)}, sentences, [lambda f, i: True, lambda f, i: i == 1])]
+        return repr(SentenceFrequency().fit(videos, lambda s: torch.eye(len(s))))
+
+    assert fitted("a", "b") == fitted("a", "b") != fitted("a", "c")
+
+
 def test_a_calibrated_score_is_the_models_plus_the_sentences_share(tmp_path):
     model = tiny_flexhook(dtype=torch.float32)
     plain = scores(ScoringEngine(model, model.text.tokenize, IMAGE_SIZE), tmp_path / "plain")

@@ -11,12 +11,11 @@ import numpy as np
 import pytest
 
 from flexhook.errors import InputError
+from flexhook.scoring.folder import merge_expressions, require_one_model
 from flexhook.scoring.store import (
     VideoScores,
-    merge_expressions,
     read_expressions,
     read_scores,
-    require_one_model,
     scored_videos,
     write_expressions,
     write_scores,

@@ -21,7 +21,8 @@ from flexhook.evaluation.oracle import judged_rows
 from flexhook.evaluation.statistics import METRICS
 from flexhook.evaluation.trackeval_folder import write_trackeval_folder
 from flexhook.experiment.run_folder import note_remarks, read_config, remark_lines, remarks
-from flexhook.scoring.store import VideoScores, read_scores, require_one_model
+from flexhook.scoring.folder import require_one_model
+from flexhook.scoring.store import VideoScores, read_scores
 from flexhook.structures import Video
 from flexhook.structures.whole_files import whole_file
 

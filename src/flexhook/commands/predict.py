@@ -30,7 +30,8 @@ def task(cfg: DictConfig) -> None:
     from flexhook.experiment.scoring_job import best_device, build_engine, model_key, score_video
     from flexhook.pictures.outcomes import ScoredExpression
     from flexhook.pictures.overlay import write_overlay
-    from flexhook.scoring.store import merge_expressions, read_scores
+    from flexhook.scoring.folder import merge_expressions
+    from flexhook.scoring.store import read_scores
 
     print(f"loading {cfg.ckpt}", flush=True)
     model, trained = load_model(cfg.ckpt)

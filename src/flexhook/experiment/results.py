@@ -13,7 +13,8 @@ from flexhook.evaluation.result import Evaluation
 from flexhook.pictures.contact_sheet import write_good_and_bad
 from flexhook.pictures.curves import write_learning_curves
 from flexhook.pictures.reference_points import NAME, read_reference_points
-from flexhook.scoring.store import read_scores, require_one_model
+from flexhook.scoring.folder import require_one_model
+from flexhook.scoring.store import read_scores
 
 
 def evaluate_split(cfg: DictConfig, reader: Reader, split: str, scores: Path, folder: Path | None) -> Evaluation:

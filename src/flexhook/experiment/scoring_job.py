@@ -21,7 +21,7 @@ from flexhook.model.early_exit import first_scales
 from flexhook.pictures.reference_points import NAME as REFERENCE_POINTS
 from flexhook.pictures.reference_points import read_reference_points
 from flexhook.scoring.engine import Points, ScoringEngine, ScoringReport
-from flexhook.scoring.store import merge_expressions
+from flexhook.scoring.folder import merge_expressions
 from flexhook.scoring.writer import ScoreWriter
 from flexhook.structures import TrackSet, Video
 

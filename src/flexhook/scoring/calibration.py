@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -49,10 +51,10 @@ class SentenceFrequency:
         self.weight, self.offset, self.sharpness = weight, offset, sharpness
         self._features: Tensor | None = None
         self._shares: Tensor | None = None
+        self._digest = ""  # of the sentences and their shares: scores of another calibration are not taken for this one's
 
     def __repr__(self) -> str:
-        shares = () if self._shares is None else tuple(self._shares.tolist())
-        return f"SentenceFrequency({self.weight}, {self.offset}, {self.sharpness}, {hash(shares)})"
+        return f"SentenceFrequency({self.weight}, {self.offset}, {self.sharpness}, {self._digest})"
 
     def fit(self, videos: Sequence[Video], embed: Embed) -> SentenceFrequency:
         """Learn the frequencies.
@@ -62,6 +64,7 @@ class SentenceFrequency:
             embed: Sentences to (U, D) features.
         """
         shares = box_shares(videos)
+        self._digest = hashlib.sha256(json.dumps(shares).encode()).hexdigest()[:16]
         self._features = F.normalize(embed(list(shares)), dim=-1)
         self._shares = torch.tensor(list(shares.values()), dtype=self._features.dtype, device=self._features.device)
         return self

@@ -136,50 +136,6 @@ def read_expressions(folder: str | Path) -> dict[str, tuple[Expression, ...]]:
         raise InputError(f"an entry is malformed ({error!r})", file=path, expected=shape, hint=AGAIN) from None
 
 
-def merge_expressions(folder: str | Path, expressions: Mapping[str, Sequence[Expression]]) -> list[str]:
-    """Write ``expressions.json`` with the entries it has of other videos whose scores are there.
-
-    Args:
-        folder: The folder of scores.
-        expressions: The entries to write; they replace what the file has of these videos.
-
-    Returns:
-        The sentences of the entries that were kept.
-    """
-    try:
-        there = read_expressions(folder)
-    except InputError:  # none, or a damaged one
-        there = {}
-    kept = {video: e for video, e in there.items() if video not in expressions and score_file(folder, video).is_file()}
-    write_expressions(folder, {**kept, **expressions})
-    return list(dict.fromkeys(e.sentence for entries in kept.values() for e in entries))
-
-
-def require_one_model(folder: str | Path, videos: Sequence[str]) -> None:
-    """Refuse scores of several models, which an interrupted scoring with another checkpoint leaves behind.
-
-    Args:
-        folder: The folder of scores.
-        videos: The videos to be looked at together; those without scores, or with damaged ones, do not count.
-
-    Raises:
-        InputError: Naming the files of each model.
-    """
-    made: dict[str, list[str]] = {}
-    for video in videos:
-        model = _model_of(score_file(folder, video))
-        if model is not None:
-            made.setdefault(model, []).append(f"{video}.npz")
-    if len(made) > 1:
-        groups = sorted(made.values(), key=len)
-        raise InputError(
-            f"the scores were made by {len(made)} models or settings: " + "; ".join(_few(names) for names in groups),
-            file=folder,
-            expected="scores of one checkpoint, image size, precision and calibration",
-            hint="Run the `flexhook score` again that you want the scores of: it replaces those of others",
-        )
-
-
 def write_scores(folder: str | Path, scores: VideoScores, *, key: str = "", model: str = "") -> Path:
     """Write the ``.npz`` of one video whose logits are in memory.
 
@@ -315,17 +271,13 @@ def finished_job(path: Path) -> str | None:
         return None
 
 
-def _model_of(path: Path) -> str | None:
+def model_of(path: Path) -> str | None:
     """The model that a file names; None for a file that is not there or does not read."""
     try:
         with zipfile.ZipFile(path) as archive:
             return str(_member(archive, "model")) if "model.npy" in archive.namelist() else ""
     except DAMAGED:
         return None
-
-
-def _few(names: Sequence[str]) -> str:
-    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
 
 
 def job_digest(tracks: TrackSet, expressions: Sequence[Expression], key: str, model: str) -> str:
