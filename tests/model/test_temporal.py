@@ -113,13 +113,3 @@ def test_reduction_is_a_strided_and_a_pointwise_convolution_with_biases():
     assert module.norm[1].normalized_shape == (4 * (7 + 2),)
     assert module.mlp[1].fc1.weight.shape == (36, 36)
     assert module.mlp[1].fc2.weight.shape == (D, 36)
-
-
-def test_motion_gain_scales_what_the_displacements_do_at_first_and_nothing_else():
-    features, points = random_input()
-    one, other = (TemporalIntegration(CHANNELS, D, GRIDS, 4, motion_gain=gain).double() for gain in (1.0, 20.0))
-    weight = other.norm[1].weight.detach().unflatten(0, (4, 9))
-    assert torch.equal(weight[:-1, -2:], torch.full((3, 2), 20.0, dtype=torch.float64))
-    assert weight[:, :-2].eq(1).all() and weight[-1].eq(1).all()
-    other.load_state_dict(one.state_dict())
-    assert all(torch.equal(a, b) for a, b in zip(one(features, points), other(features, points), strict=True))

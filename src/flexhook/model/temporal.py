@@ -36,8 +36,6 @@ class TemporalIntegration(nn.Module):
         grids: Per scale (h_s, w_s).
         num_frames: T. A larger T sees slower motion and costs quadratically in the first map.
         motion: Function from grid coordinates to the two motion channels.
-        motion_gain: Initial LayerNorm gain of the displacement channels, whose values are some hundredths beside features of
-            the order of one. A larger value (about 20) is learned from sooner; it stays learned like any other gain.
     """
 
     def __init__(
@@ -47,15 +45,11 @@ class TemporalIntegration(nn.Module):
         grids: Sequence[tuple[int, int]],
         num_frames: int = 4,
         motion=displacements,
-        motion_gain: float = 1.0,
     ) -> None:
         super().__init__()
         self.grids, self.motion = [tuple(g) for g in grids], motion
         sizes = [num_frames * (c + 2) for c in channels]
         self.norm = nn.ModuleList(nn.LayerNorm(n) for n in sizes)
-        with torch.no_grad():
-            for norm in self.norm:
-                norm.weight.unflatten(0, (num_frames, -1))[:-1, -2:] = motion_gain
         self.mlp = nn.ModuleList(ResidualMLP(n, width) for n in sizes)
         self.reduction = nn.ModuleList(
             nn.Sequential(nn.Conv2d(width, width, 3, stride=2, padding=1), nn.Conv2d(width, width, 1))
