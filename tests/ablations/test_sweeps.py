@@ -162,6 +162,8 @@ folders = [Path(given["hydra.sweep.dir"], run.partition("/")[2], f"seed{{seed}}"
 beside = 2 if "launcher=joblib" in sys.argv else 1
 left = [k for k in range(len(jobs)) if not (folders[k] / "metrics.json").is_file()]
 for at in range(0, len(left), beside):
+    if any(jobs[k][0] in given.get("hydra.broken", "").split("+") for k in left[at : at + beside]):
+        sys.exit(2)  # it does not compose
     for k in left[at : at + beside]:
         folders[k].mkdir(parents=True, exist_ok=True)
         (folders[k] / ".running").touch()
@@ -176,13 +178,18 @@ for at in range(0, len(left), beside):
 """
 
 
+@pytest.fixture
+def stand_in(tmp_path, monkeypatch):
+    """In place of ``flexhook train -m``: makes the folders that its runs would."""
+    path = tmp_path / "python"
+    path.write_text(STAND_IN.format(python=sys.executable))
+    path.chmod(0o755)
+    monkeypatch.setattr(sweep.sys, "executable", str(path))
+
+
 @pytest.mark.parametrize(("overrides", "how", "again"), [
     ((), "by SIGKILL", 0), (("launcher=joblib",), "from outside", 2)])  # both that fell together are tried again, alone
-def test_a_sweep_goes_on_behind_a_run_whose_process_was_killed(tmp_path, monkeypatch, overrides, how, again):
-    stand_in = tmp_path / "python"
-    stand_in.write_text(STAND_IN.format(python=sys.executable))
-    stand_in.chmod(0o755)
-    monkeypatch.setattr(sweep.sys, "executable", str(stand_in))
+def test_a_sweep_goes_on_behind_a_run_whose_process_was_killed(stand_in, tmp_path, overrides, how, again):
     killed = Sweep(tmp_path / "part", ("part/wrong", "part/deadly", "part/good", "part/better"), (0, 1, 2), overrides)
     for attempt in (1, 2):  # the same command again does not end at the same run for ever
         assert killed.run() != 0
@@ -193,6 +200,23 @@ def test_a_sweep_goes_on_behind_a_run_whose_process_was_killed(tmp_path, monkeyp
             f"part/deadly, seed 1: its process was ended {how}, as the system does when memory runs out"]
         begun = (tmp_path / "part/begun.txt").read_text().splitlines()
         assert len(begun) == (12 + again if attempt == 1 else 16 + 2 * again)
+
+
+def test_a_run_that_does_not_compose_does_not_take_the_others_with_it(stand_in, tmp_path):
+    runs = ("part/bad", "part/one", "part/worse", "part/two")
+    broken = Sweep(tmp_path / "part", runs, (0, 1), ("hydra.broken=part/bad+part/worse",))
+    assert broken.run() == 2
+    assert [folder.parent.name for folder in broken.finished()] == ["one", "one", "two", "two"]
+    assert [line.partition(";")[0] for line in broken.failures()] == [
+        f"part/{run}, seed {k}: its process ended before the run began" for run in ("bad", "worse") for k in (0, 1)]
+
+
+def test_a_mistake_in_the_whole_sweep_is_not_repeated_for_every_run(stand_in, tmp_path):
+    runs = tuple(f"part/r{k}" for k in range(6))
+    broken = Sweep(tmp_path / "part", runs, (0,), (f"hydra.broken={'+'.join(runs)}",))
+    assert broken.run() == 2
+    assert sum("before the run began" in line for line in broken.failures()) == 3
+    assert sum("not finished" in line for line in broken.failures()) == 3
 
 
 def refuse(cfg, resume):

@@ -34,6 +34,9 @@ from flexhook.structures.whole_files import whole_file
 
 log = logging.getLogger(__name__)
 
+NOT_BEGUN = "its process ended before the run began; the message stands above"
+HOPELESS = 3  # so many runs that do not even begin, one after the other: the sweep's own mistake
+
 
 def run_of_sweep(cfg: DictConfig) -> float | None:
     """One run of a multirun: as :func:`flexhook.experiment.train.train`, resumed; why it failed is left in its folder.
@@ -109,16 +112,18 @@ class Sweep:
     def run(self) -> int:
         """Make the runs that are not done, in a process of their own; its exit status.
 
-        A process that is killed (by the system, when memory runs out) takes only the run it was at with it: the others are
-        made by another one. Where several runs fell together, each is tried alone first, which tells whose fault it was.
+        A process that is killed (by the system, when memory runs out), or that cannot compose a run's configuration, takes
+        only that run with it: the others are made by another one. Where several runs fell together, each is tried alone
+        first, which tells whose fault it was. A scheduler's jobs are their own processes: nothing is started again there.
         """
         folders = {(run, seed): folder for run, seeds in self.run_folders().items() for seed, folder in seeds.items()}
+        launcher = [o.partition("=")[2] for o in ("launcher=local", *self.overrides) if o.startswith("launcher=")][-1]
         print(f"flexhook {shlex.join(self.arguments)}", flush=True)
         for folder in folders.values():
             (folder / FAILED).unlink(missing_ok=True)
             if fallen(folder, patience=0):
                 (folder / RUNNING).unlink(missing_ok=True)
-        parts, status = [self], 0
+        parts, status, not_begun = [self], 0, 0
         while parts:
             part = parts.pop(0)
             code = subprocess.run([sys.executable, "-m", "flexhook.commands.main", *part.arguments]).returncode
@@ -126,13 +131,22 @@ class Sweep:
             fell = [key for key, folder in folders.items() if code and fallen(folder)]
             for folder in (folders[key] for key in fell):
                 (folder / RUNNING).unlink(missing_ok=True)
-                if (len(fell) == 1 or len(part.runs) * len(part.seeds) == 1) and not done(folder):
-                    write_note(folder / FAILED, _ended_by(-code))
-            if fell:
-                left = [key for key, folder in folders.items()
-                        if not done(folder) and not any((folder / name).is_file() for name in (FAILED, RUNNING))]
-                parts = [replace(self, runs=(run,), seeds=(seed,)) for run, seed in left if (run, seed) in fell]
-                parts += self._parts([key for key in left if key not in fell])
+            left = [key for key, folder in folders.items()
+                    if not done(folder) and not any((folder / name).is_file() for name in (FAILED, RUNNING))]
+            tried = fell or [key for key in left if key[0] in part.runs and key[1] in part.seeds][:1]  # the others wait for it
+            if code == 0 or not tried:
+                continue
+            if len(fell) == 1 or len(part.runs) * len(part.seeds) == 1:
+                not_begun = 0 if fell else not_begun + 1
+                if not fell:  # nor would another seed of it
+                    tried = [key for key in left if key[0] == tried[0][0]]
+                for key in set(tried).intersection(left):
+                    write_note(folders[key] / FAILED, _ended_by(-code) if fell else NOT_BEGUN)
+                    left.remove(key)
+            if launcher not in ("local", "joblib") or not_begun == HOPELESS:
+                break
+            parts = [replace(self, runs=(run,), seeds=(seed,)) for run, seed in left if (run, seed) in tried]
+            parts += self._parts([key for key in left if key not in tried])
         return status
 
     def _parts(self, left: Sequence[tuple[str, int]]) -> list[Sweep]:
