@@ -44,6 +44,8 @@ class FlexHook(ReferringModel):
         decoder: Makes the decoder from ``width``, ``num_scales``, ``num_frames``.
         num_frames: T, frames of a window.
         grid: (h, w) grid points in a box at stride 4, halved at each further scale. A finer one costs in proportion.
+        change_gain: Where it is not 0, and the decoder knows ``begin_with_changes``, its queries begin with the changes from
+            box to box times this; 0 is the published normal initialisation.
 
     Raises:
         ConfigError: The visual encoder's scales do not halve one after the other, or the grid does not.
@@ -62,6 +64,7 @@ class FlexHook(ReferringModel):
         decoder: Callable[..., nn.Module],
         num_frames: int = 4,
         grid: tuple[int, int] = (16, 48),
+        change_gain: float = 0.0,
     ) -> None:
         super().__init__(visual, text, num_frames)
         strides = list(self.visual.strides)
@@ -76,6 +79,8 @@ class FlexHook(ReferringModel):
         self.hook = hook(channels=self.visual.channels, width=self.text.width, grids=grids)
         self.temporal = temporal(channels=self.visual.channels, width=self.text.width, grids=grids, num_frames=num_frames)
         self.decoder = decoder(width=self.text.width, num_scales=len(strides), num_frames=num_frames)
+        if change_gain and hasattr(self.decoder, "begin_with_changes"):
+            self.decoder.begin_with_changes(change_gain)
         self.text_position = nn.Parameter(torch.zeros(self.text.length, self.text.width))
 
     def trajectory_tokens(self, maps: FrameMaps, frame: Tensor, boxes: Tensor) -> list[Tensor]:

@@ -231,7 +231,9 @@ class ClipItems:
     ) -> np.ndarray:
         """The expressions of an item, sorted."""
         assert self.pool is not None
-        chosen = np.unique([rng.choice(p) for p in positives if len(p)])[: self.pool].astype(np.int64)
+        chosen = np.unique([rng.choice(p) for p in positives if len(p)]).astype(np.int64)
+        if len(chosen) > self.pool:
+            chosen = rng.choice(chosen, self.pool, replace=False)
         if self.sampler.count is None:
             others = np.setdiff1d(np.arange(num_expressions), chosen, assume_unique=True)
             return np.sort(np.concatenate([chosen, rng.choice(others, self.pool - len(chosen), replace=False)]))
