@@ -131,6 +131,15 @@ class ReferringModule(L.LightningModule):
             for group in self.optimizers().param_groups:  # type: ignore[union-attr]
                 group["lr"] = group["initial_lr"] * (self.global_step + 1) / self.warmup_steps
 
+    def configure_gradient_clipping(
+        self, optimizer: Any, gradient_clip_val: float | None = None, gradient_clip_algorithm: str | None = None
+    ) -> None:
+        """As Lightning does; but in bfloat16, whose gradients have no scale, it need not refuse fused optimisers."""
+        if gradient_clip_val and self.trainer.precision == "bf16-mixed" and gradient_clip_algorithm in (None, "norm"):
+            nn.utils.clip_grad_norm_(self.parameters(), gradient_clip_val)
+        else:
+            super().configure_gradient_clipping(optimizer, gradient_clip_val, gradient_clip_algorithm)
+
     def training_step(self, batch: WindowBatch, index: int) -> Tensor:
         """One step; logs ``train/loss`` and its terms."""
         terms = self.objective(self(batch), batch)
