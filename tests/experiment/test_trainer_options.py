@@ -48,6 +48,19 @@ def test_gradients_are_clipped_to_the_configured_norm(toy, tmp_path):
     assert moved("free") > 0.02
 
 
+def test_bf16_with_a_fused_optimiser_is_clipped_too(toy, tmp_path):
+    common = ["optim.epochs=1", "test=false", "+trainer.limit_train_batches=1", "trainer.precision=bf16-mixed", "seed=3",
+              "+optim.optimizer.fused=true", "optim.optimizer.eps=1.0", "optim.optimizer.lr=1.0", "optim.weight_decay=0"]  # fmt: skip
+    toy.run(tmp_path / "still", *common, "trainer.gradient_clip_val=1.0e-12")
+    moved = {}
+    for clip in (1e-3, 2e-3):
+        toy.run(tmp_path / str(clip), *common, f"trainer.gradient_clip_val={clip}")
+        start, end = weights(tmp_path / "still"), weights(tmp_path / str(clip))
+        moved[clip] = sum(((v - start[k]).double() ** 2).sum() for k, v in end.items()).item() ** 0.5
+    assert moved[1e-3] == pytest.approx(1e-3, rel=0.05)  # with eps 1 a step of Adam is the gradient
+    assert moved[2e-3] == pytest.approx(2e-3, rel=0.05)
+
+
 def test_bf16_trains_in_autocast_and_keeps_float32_weights(toy, tmp_path):
     plain = toy.run(tmp_path / "plain", "optim.epochs=1")
     mixed = toy.run(tmp_path / "mixed", "optim.epochs=1", "trainer.precision=bf16-mixed")
