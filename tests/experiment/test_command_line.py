@@ -82,6 +82,12 @@ def test_jobs_of_a_sweep_do_not_depend_on_each_other(toy, tmp_path):
     (["span=2"], ["span is 2", "at least 4"]),
     (["visual.strides=[3,7]", "experiment=synthetic_tiny"], ["strides"]),
     (["model.hook.heads=7"], ["heads"]),
+    (["sampling.expressions=null", "sampling=windows"], ["sampling.expressions is null", "sampling=clips"]),
+    (["sampling=clips", "sampling.expressions=null", "sampling.batch_size=2"], ["sampling.batch_size is 2", "sampling.group"]),
+    (["alignment=cosine", "alignment.weight=abc"], ["alignment.weight is 'abc'", "a number, 0 or more"]),
+    (["alignment=cosine", "alignment.positive_weight=2"], ["alignment.positive_weight is 2", "between 0 and 1"]),
+    (["alignment=cosine", "model=ikun", "loss=cosine_focal"], ["no trajectory tokens", "alignment=none"]),
+    (["experiment=synthetic_tiny", "visual.map_scale=0"], ["visual.map_scale is 0", "above 0"]),
     (["cache_features=true"], ["cache_features=true needs frozen encoders"]),
     (["experiment"], ["experiment"]),  # no override at all
     (["ckpt_path=nowhere.ckpt"], ["nowhere.ckpt: the checkpoint does not exist"]),

@@ -189,3 +189,12 @@ def test_what_is_learned_for_training_only_goes_on_and_is_left_out_of_scoring(to
     assert not any("alignment" in name for name in model.state_dict())
     status, said = toy.train(tmp_path / "third", "optim.epochs=2", "test=false", f"ckpt_path={last}")
     assert status != 0 and "alignment." in said and "left over" in said
+
+
+def test_going_on_with_another_model_setting_is_told(toy, tmp_path):
+    toy.run(tmp_path / "first", "optim.epochs=1", "test=false")
+    again = ["optim.epochs=2", "test=false", f"ckpt_path={tmp_path}/first/checkpoints/last.ckpt"]
+    _, said = toy.train(tmp_path / "same", *again)
+    assert "trained with another" not in said
+    _, said = toy.train(tmp_path / "other", *again, "grid=[8,24]")
+    assert "trained with another model.grid: [16, 48], now [8, 24]" in said

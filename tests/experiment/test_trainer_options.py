@@ -50,7 +50,7 @@ def test_gradients_are_clipped_to_the_configured_norm(toy, tmp_path):
 
 def test_bf16_with_a_fused_optimiser_is_clipped_too(toy, tmp_path):
     common = ["optim.epochs=1", "test=false", "+trainer.limit_train_batches=1", "trainer.precision=bf16-mixed", "seed=3",
-              "+optim.optimizer.fused=true", "optim.optimizer.eps=1.0", "optim.optimizer.lr=1.0", "optim.weight_decay=0"]  # fmt: skip
+              "+optim.optimizer.fused=true", "optim.optimizer.eps=1.0", "optim.optimizer.lr=1.0", "optim.weight_decay=0"]
     toy.run(tmp_path / "still", *common, "trainer.gradient_clip_val=1.0e-12")
     moved = {}
     for clip in (1e-3, 2e-3):

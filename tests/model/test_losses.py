@@ -148,3 +148,13 @@ def test_points_of_a_windows_expressions_repel():
     difference = ReferencePointRegulariser(1.0)([together]) - ReferencePointRegulariser(1.0)([apart])
     edges = math.log1p(math.exp(30 * (0.1 - 0.5))) - math.log1p(math.exp(30 * (0.1 - 1)))
     assert difference.item() == pytest.approx((1 - math.exp(-1 / 1.0368)) / 2 - edges / 2, abs=1e-12)
+
+
+def test_loss_is_computed_in_float32_under_autocast():
+    torch.manual_seed(0)
+    logits, labels = torch.randn(3, 2, 5, 2), torch.randint(2, (3, 5))
+    loss = EntropyWeightedCrossEntropy()
+    with torch.autocast("cpu", torch.bfloat16):
+        mixed = loss(logits.bfloat16(), labels)
+    assert mixed.dtype == torch.float32
+    assert mixed == loss(logits.bfloat16().float(), labels)

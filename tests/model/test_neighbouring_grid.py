@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from flexhook.errors import ConfigError
 from flexhook.model.hook import FrameMaps, NeighbouringGridSampling, sample_rows
 
 GRIDS = [(16, 48), (8, 24), (4, 12), (2, 6)]
@@ -57,7 +58,7 @@ def test_several_boxes_keep_their_shape():
 
 
 def test_grid_that_does_not_divide_the_finest_is_refused():
-    with pytest.raises(ValueError, match="5x12"):
+    with pytest.raises(ConfigError, match="5x12"):
         NeighbouringGridSampling([(5, 12)], (16, 48))
 
 

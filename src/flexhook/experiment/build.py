@@ -36,6 +36,9 @@ def build_model(cfg: DictConfig) -> Any:
 def build_module(cfg: DictConfig) -> ReferringModule:
     """Model, losses, optimiser and freezing."""
     model = build_model(cfg)
+    if cfg.get("alignment") and not hasattr(model, "trajectory_tokens"):
+        raise ConfigError("the model has no trajectory tokens to align with sentences",
+                          expected="alignment=none with this model")
     return ReferringModule(
         model=model,
         loss=instantiate(cfg.loss.match),

@@ -49,6 +49,7 @@ def by_source(rule: Rule) -> Rule:
             f"{words}, or one per source of a mixture")
 
 
+share: Rule = (lambda v: type(v) in (int, float) and 0 < v < 1, "a number between 0 and 1")
 switch: Rule = (lambda v: isinstance(v, bool), "true or false")
 duration: Rule = (lambda v: isinstance(v, str) and re.fullmatch(r"\d+:\d\d:\d\d:\d\d", v) is not None, "DD:HH:MM:SS in quotes")
 text: Rule = (lambda v: isinstance(v, str) and v != "", "a text")
@@ -68,6 +69,10 @@ RULES: dict[str, Rule] = {
     "optim.milestones": every(whole(0)),
     "optim.factor": number(0, open_low=True),
     "optim.warmup_steps": whole(0),
+    "loss.match.positive_weight": share,
+    "alignment.weight": number(0),
+    "alignment.positive_weight": share,
+    "visual.map_scale": number(0, open_low=True),
     "freeze": every(one_of("visual", "text")),
     "cache_features": switch,
     "cache_dir": text,
@@ -124,6 +129,20 @@ def check_config(cfg: DictConfig) -> None:
         part = OmegaConf.select(cfg, above) if above else cfg
         if isinstance(part, DictConfig) and name in part and not fits(part[name]):
             raise ConfigError(f"{key} is {_shown(part[name])}", expected=words)
+    _check_pools(cfg.get("sampling"))
+
+
+def _check_pools(sampling: Any) -> None:
+    """That every window hears the whole pool is a thing of clips, one item per step."""
+    if not isinstance(sampling, DictConfig) or "expressions" not in sampling or sampling.expressions is not None:
+        return
+    if not str(OmegaConf.select(sampling, "items._target_")).endswith("ClipItems"):
+        raise ConfigError("sampling.expressions is null with one-window items", expected="a number of expressions per window",
+                          hint="Set sampling.expressions=36, or choose sampling=clips")
+    if sampling.get("batch_size", 1) > 1:
+        raise ConfigError(f"sampling.batch_size is {sampling.batch_size} with sampling.expressions=null",
+                          expected="1: items that hear their own pool come one at a time",
+                          hint="Raise sampling.group instead, or set sampling.expressions to a number")
 
 
 def _shown(value: Any) -> str:

@@ -68,6 +68,13 @@ def differences(one: DictConfig, two: DictConfig) -> list[str]:
     return [f"{k}: {flat[0].get(k)}, now {flat[1].get(k)}" for k in sorted(keys) if changes_results(k)]
 
 
+def warn_of_another_model(earlier: DictConfig, cfg: DictConfig) -> None:
+    """Say where a run that resumes gives its model other settings: such as change no tensor's shape would go unnoticed."""
+    for line in differences(earlier, cfg):
+        if line.startswith(("model.", "image_size")):
+            log.warning(f"the checkpoint was trained with another {line}. Give the overrides of that run to go on with it")
+
+
 def newest_checkpoint(folder: Path) -> Path | None:
     """The checkpoint of the latest step that loads; one that was cut off while it was written is passed over."""
     best: tuple[int, bool, Path] | None = None

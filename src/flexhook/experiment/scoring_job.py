@@ -115,8 +115,10 @@ def score_video(engine: ScoringEngine, video: Video, tracks: TrackSet, folder: P
 
 
 def model_key(engine: ScoringEngine) -> str:
-    """What makes the scores: weights, image size, precision and calibration; the engine's other settings do not count."""
-    key = f"{weights_fingerprint(engine.model)} {engine.image_size} {engine.dtype}"
+    """What makes the scores: weights, grids, image size, precision and calibration, not the engine's other settings."""
+    visual = engine.model.visual
+    seen = (visual.mean, visual.std, getattr(visual, "map_scale", 1.0), getattr(engine.model, "grids", None))
+    key = f"{weights_fingerprint(engine.model)} {seen} {engine.image_size} {engine.dtype}"
     return f"{key} {engine.calibration}" if engine.calibration else key
 
 

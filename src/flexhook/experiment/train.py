@@ -28,7 +28,7 @@ from flexhook.experiment.own_gpu import take_gpu
 from flexhook.experiment.precision import fast_precision
 from flexhook.experiment.ranks import StartedRanks, num_processes, run_ranks
 from flexhook.experiment.results import evaluate_split, leave_curves, leave_sheets
-from flexhook.experiment.resume import best_f1, go_on
+from flexhook.experiment.resume import best_f1, go_on, warn_of_another_model
 from flexhook.experiment.run_folder import (
     begin,
     data_fingerprint,
@@ -73,6 +73,8 @@ def train(cfg: DictConfig, resume: bool = False) -> float | None:
         log.info(f"done already: {folder}")
         return best_f1(folder)
     earlier = None if cfg.ckpt_path is None else read_checkpoint(cfg.ckpt_path)
+    if earlier is not None:
+        warn_of_another_model(OmegaConf.create(earlier["flexhook"]["config"]), cfg)
 
     def prepare() -> None:
         held.enter_context(running(folder))
@@ -111,7 +113,7 @@ def train_rank(cfg: DictConfig) -> None:
     for name in ("lightning.pytorch", "timm"):
         logging.getLogger(name).setLevel(logging.WARNING)
     for text in ("in eval mode at the start", "does not have many workers", "logging interval", "TF32", "LeafSpec",
-                 "exists and is not empty"):
+                 "sync_dist=True", "exists and is not empty"):
         warnings.filterwarnings("ignore", f".*{text}.*")  # expected here: frozen encoders, cached features, resumed runs
     folder = Path(cfg.run_dir)
     L.seed_everything(cfg.seed, verbose=False)

@@ -75,7 +75,7 @@ class FlexHook(ReferringModel):
             raise ConfigError(f"grid {grid[0]}x{grid[1]} cannot be halved down to stride {strides[-1]}",
                               expected=f"multiples of {strides[-1] // 4}")
         grids = [(grid[0] * 4 // s, grid[1] * 4 // s) for s in strides]
-        self.num_scales = len(strides)
+        self.num_scales, self.grids = len(strides), grids
         self.hook = hook(channels=self.visual.channels, width=self.text.width, grids=grids)
         self.temporal = temporal(channels=self.visual.channels, width=self.text.width, grids=grids, num_frames=num_frames)
         self.decoder = decoder(width=self.text.width, num_scales=len(strides), num_frames=num_frames)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from flexhook.errors import ConfigError
 from flexhook.model.layers import AttentionBlock, ResidualMLP, SharedTokens, at_least_float32
 
 
@@ -77,7 +78,8 @@ class NeighbouringGridSampling(nn.Module):
         super().__init__()
         for h, w in grids:
             if finest[0] % h or finest[1] % w:
-                raise ValueError(f"grid {h}x{w} does not divide the finest grid {finest[0]}x{finest[1]} into equal cells")
+                raise ConfigError(f"a grid of {h}x{w} does not divide the finest, {finest[0]}x{finest[1]}, into equal cells",
+                                  expected="sides that divide those of the finest grid", hint="Change grid")
         self.grids, self.finest = [tuple(g) for g in grids], tuple(finest)
 
     def coordinates(self, boxes: Tensor) -> list[Tensor]:

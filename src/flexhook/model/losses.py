@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from flexhook.model.layers import at_least_float32
+
 
 class WeightedCrossEntropy(nn.Module):
     """Cross-entropy at every scale, positives times w+, negatives times 1 - w+, plain mean over windows, scales, pairs.
@@ -35,6 +37,7 @@ class WeightedCrossEntropy(nn.Module):
         Returns:
             A scalar.
         """
+        logits = at_least_float32(logits)  # on a CPU autocast leaves log_softmax in bfloat16
         log_p = logits.log_softmax(-1)
         labels = labels[:, None].expand(logits.shape[:3])
         judged = labels >= 0
