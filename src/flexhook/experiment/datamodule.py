@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader
 
 from flexhook.errors import FlexHookError, InputError
 from flexhook.experiment.batches import Collator, FrameLoader, SafeCollator, Sentences
-from flexhook.experiment.features import FeatureCache, weights_fingerprint
+from flexhook.experiment.features import FeatureCache, visual_settings, weights_fingerprint
 from flexhook.experiment.image_cache import ImageCache
 from flexhook.experiment.sampler import EpochBatchSampler
 from flexhook.model.referring import WindowBatch
@@ -93,8 +93,7 @@ class ReferringDataModule(L.LightningDataModule):
         device = next(model.parameters()).device
         if visual:
             encoder = model.visual
-            key = (f"{weights_fingerprint(encoder)}{self.image_size}{encoder.mean}{encoder.std}{tuple(encoder.strides)}"
-                   f"{getattr(encoder, 'map_scale', 1.0)}{precision}")
+            key = f"{weights_fingerprint(encoder)}{self.image_size}{visual_settings(encoder)}{precision}"
             videos = list({video.name: video for video in self.train_videos + self.val_videos}.values())
             begin = len(videos) * share[0] // share[1]
             for video in videos[begin:] + videos[:begin]:

@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,6 +25,11 @@ def weights_fingerprint(module: nn.Module) -> str:
         digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes() if tensor.dim() else
                       str(tensor.item()).encode())
     return digest.hexdigest()[:16]
+
+
+def visual_settings(encoder: Any) -> str:
+    """What a visual encoder's maps depend on beside its weights and the images: normalisation, strides, scale."""
+    return f"{encoder.mean}{encoder.std}{tuple(encoder.strides)}{getattr(encoder, 'map_scale', 1.0)}"
 
 
 def frames_fingerprint(video: Video) -> str:

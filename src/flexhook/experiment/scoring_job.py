@@ -15,7 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from flexhook.datasets.reader import Reader
 from flexhook.errors import ConfigError, InputError
 from flexhook.experiment.build import build_reader, training_videos
-from flexhook.experiment.features import frames_fingerprint, weights_fingerprint
+from flexhook.experiment.features import frames_fingerprint, visual_settings, weights_fingerprint
 from flexhook.experiment.run_folder import write_json
 from flexhook.model.early_exit import first_scales
 from flexhook.pictures.reference_points import NAME as REFERENCE_POINTS
@@ -116,8 +116,7 @@ def score_video(engine: ScoringEngine, video: Video, tracks: TrackSet, folder: P
 
 def model_key(engine: ScoringEngine) -> str:
     """What makes the scores: weights, grids, image size, precision and calibration, not the engine's other settings."""
-    visual = engine.model.visual
-    seen = (visual.mean, visual.std, getattr(visual, "map_scale", 1.0), getattr(engine.model, "grids", None))
+    seen = f"{visual_settings(engine.model.visual)} {getattr(engine.model, 'grids', None)}"
     key = f"{weights_fingerprint(engine.model)} {seen} {engine.image_size} {engine.dtype}"
     return f"{key} {engine.calibration}" if engine.calibration else key
 
