@@ -5,11 +5,12 @@ import json
 
 import pytest
 import torch
-from toy_world import start
+from toy_world import run_here, start
 
 from flexhook.errors import InputError
 from flexhook.experiment.build import load_model
 from flexhook.experiment.checkpoints import WholeCheckpoints, read_checkpoint
+from flexhook.experiment.run_folder import read_config
 
 LONG = ["optim.epochs=4", "optim.milestones=[1,3]", "sampling.batch_size=2"]  # 10 steps per epoch
 
@@ -198,3 +199,32 @@ def test_going_on_with_another_model_setting_is_told(toy, tmp_path):
     assert "trained with another" not in said
     _, said = toy.train(tmp_path / "other", *again, "grid=[8,24]")
     assert "trained with another model.grid: [16, 48], now [8, 24]" in said
+
+
+def test_runs_of_a_sweep_that_differ_behind_training_train_once(toy, tmp_path):
+    """The second takes the first one's checkpoints over and ends as if it had trained itself."""
+    short = ["optim.epochs=2", "optim.milestones=[1]"]
+    alone = toy.run(tmp_path / "alone", *short, "scoring.exit_scale=1")
+    status, said = run_here(["train", "-m", *toy.overrides, *short, "scoring.exit_scale=null,1", "seed=0",
+                             f"hydra.sweep.dir={tmp_path}/sweep"], tmp_path)
+    assert status == 0, said
+    assert said.count("has trained the same model") == 1
+    assert said.count("epoch 2/2") == 1
+    runs = {read_config(folder).scoring.exit_scale: folder for folder in (tmp_path / "sweep").glob("*/seed0")}
+    whole, early = runs[None], runs[1]
+    assert json.loads((early / "metrics.json").read_text()) == alone
+    assert rows(early)[:-1] == rows(tmp_path / "alone")[:-1]
+    assert checkpoints(early) == checkpoints(whole)
+    carried = read_checkpoint(early / "checkpoints/last.ckpt")["flexhook"]["config"]
+    assert carried["scoring"]["exit_scale"] == 1 and carried["run_dir"] == str(early)
+    costs = [json.loads((run / "meta.json").read_text())["costs"] for run in (whole, early)]
+    assert costs[0]["seconds_per_epoch"] == costs[1]["seconds_per_epoch"]
+
+
+def test_runs_that_train_differently_train_apart(toy, tmp_path):
+    short = ["optim.epochs=1", "optim.milestones=[1]", "test=false"]
+    status, said = run_here(["train", "-m", *toy.overrides, *short, "optim.weight_decay=0.1,0.2", "seed=0",
+                             f"hydra.sweep.dir={tmp_path}/sweep"], tmp_path)
+    assert status == 0, said
+    assert "has trained the same model" not in said
+    assert said.count("epoch 1/1") == 2

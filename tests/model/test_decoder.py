@@ -5,7 +5,7 @@ import pytest
 import torch
 from tiny_model import random_batch, tiny_flexhook
 
-from flexhook.model.decoder import PairwiseCorrespondenceDecoder
+from flexhook.model.decoder import GroupedMemory, Memory, PairwiseCorrespondenceDecoder
 
 FOUR = {"strides": (4, 8, 16, 32), "channels": (6, 8, 10, 12)}
 ONE = {"strides": (16,), "channels": (6,)}
@@ -101,3 +101,23 @@ def test_queries_may_begin_with_the_last_box_and_its_changes():
     assert torch.allclose(decoder.first_query(still)[0, 0], last @ rows.sum(0) / 4, atol=1e-12)
     assert torch.allclose(decoder.first_query(moved)[0, 0] - decoder.first_query(still)[0, 0], 0.05 * -rows[:2, 0].sum(0) / 4)
     assert 0.6 < rows.sum(0).std() < 1.6 and 25 < rows[1:].sum(0).std() < 60
+
+
+def test_windows_that_share_reference_tokens_judge_as_if_each_had_its_own():
+    torch.manual_seed(0)
+    decoder = PairwiseCorrespondenceDecoder(16, 2, num_frames=3, heads=4).double()
+    boxes = torch.rand(5, 3, 4, dtype=torch.float64)
+    trajectory = decoder.trajectory_memory([torch.randn(5, k, 16, dtype=torch.float64) for k in (6, 2)])
+    words = decoder.text_memory(torch.randn(4, 3, 16, dtype=torch.float64), torch.ones(4, 3, dtype=torch.bool),
+                                torch.zeros(3, 16, dtype=torch.float64)).select(slice(None))
+    tokens = [torch.randn(9, 2, 16, dtype=torch.float64, requires_grad=True) for _ in range(2)]
+    place = torch.tensor([[0, 1, 2, 3], [5, 6, 7, 8], [0, 1, 2, 3], [4, 4, 8, 0], [0, 1, 2, 3]])
+    shared = decoder.reference_memory(tokens).grouped(place)
+    assert isinstance(shared, GroupedMemory) and shared.size == 3 and len(shared.own.key[0]) == 3
+    results = []
+    for memory in (shared, decoder.reference_memory(tokens).select(place)):
+        logits = decoder(boxes, trajectory, words, memory)
+        results.append((logits, *torch.autograd.grad(logits.square().sum(), tokens)))
+    for one, other in zip(*results, strict=True):
+        assert torch.allclose(one, other, atol=1e-12)
+    assert isinstance(decoder.reference_memory(tokens).grouped(place[[0, 1, 3]]), Memory)  # nothing to share

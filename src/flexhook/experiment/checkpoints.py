@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -67,13 +66,14 @@ class BestCheckpoints(ModelCheckpoint):
         })
 
 
-def take_over(checkpoint: dict, path: Path, folder: Path) -> None:
+def take_over(checkpoint: dict, path: Path, folder: Path, config: dict) -> None:
     """Bring what a run that resumes goes on with into its folder: the best checkpoints so far and the log up to there.
 
     Args:
         checkpoint: The content of the checkpoint it resumes from.
         path: That checkpoint's file.
         folder: The folder of the run that goes on.
+        config: That run's configuration as plain containers, which its checkpoints carry: they are scored by it.
     """
     source, target = path.resolve().parent, (folder / "checkpoints").resolve()
     keep_rows(source.parent / "metrics.csv", folder / "metrics.csv", int(checkpoint.get("global_step", 0)))
@@ -85,8 +85,10 @@ def take_over(checkpoint: dict, path: Path, folder: Path) -> None:
     if missing:
         log.warning(f"{', '.join(missing)} of the earlier run do not lie in {source} and are out of the choice")
     for name in names.difference(missing):
+        content = read_checkpoint(source / name)
+        content["flexhook"] = {**content["flexhook"], "config": config}
         with whole_file(target / name) as temporary:
-            shutil.copyfile(source / name, temporary)
+            torch.save(content, temporary)
 
 
 def read_checkpoint(path: str | Path) -> dict:

@@ -70,17 +70,25 @@ def peak_memory(device: torch.device) -> float:
         return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6
 
 
+def _noted(path: Path) -> dict[str, float]:
+    """The costs in a run's meta.json; none where there is none."""
+    return dict(json.loads(path.read_text()).get("costs", {})) if path.is_file() else {}
+
+
 class RunCosts:
     """Gathers what a run costs and leaves it in its meta.json.
 
     Args:
         folder: The run folder; what an earlier attempt at the run noted there stays where this one has nothing.
+        earlier: The folder of the run that this one goes on with, None or the same where there is none other. Peak memory
+            is the larger one of both.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, earlier: Path | None = None) -> None:
         self.path = folder / "meta.json"
-        earlier = json.loads(self.path.read_text()) if self.path.is_file() else {}
-        self.costs: dict[str, float] = dict(earlier.get("costs", {}))
+        self.costs: dict[str, float] = _noted(self.path)
+        other = {} if earlier is None or earlier.resolve() == folder.resolve() else _noted(earlier / "meta.json")
+        self._peak = other.get("peak_memory_MB", 0.0)
         reset_peak_memory()
 
     def trained(self, trainer: L.Trainer, module: Any) -> None:
@@ -100,5 +108,5 @@ class RunCosts:
 
     def note(self, device: torch.device) -> None:
         """Take the peak memory and write meta.json again with ``costs``."""
-        self.costs["peak_memory_MB"] = peak_memory(device)
+        self.costs["peak_memory_MB"] = max(peak_memory(device), self._peak)
         write_json(self.path, json.loads(self.path.read_text()) | {"costs": self.costs})

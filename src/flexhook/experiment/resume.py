@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,14 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from flexhook.errors import ConfigError
+from flexhook.experiment.code_digest import code_digests
 from flexhook.experiment.run_folder import read_config
 from flexhook.reports.flat_config import changes_results, flat_config
 
 log = logging.getLogger(__name__)
+
+#: What a run does after its training; two runs that differ in nothing else train the same model.
+AFTER_TRAINING = ("scoring", "tracker", "data.tracker")
 
 #: Why a run of a sweep failed; in the folder of a finished run, why an attempt with another configuration was refused.
 FAILED = "failed.txt"
@@ -43,29 +48,57 @@ def go_on(folder: Path, cfg: DictConfig) -> bool:
     Raises:
         ConfigError: The folder holds a run of another configuration.
     """
-    if not (folder / "config.yaml").is_file():
-        return False
-    differing = differences(read_config(folder), cfg)
+    begun = (folder / "config.yaml").is_file()
+    differing = differences(read_config(folder), cfg) if begun else []
     if differing:
         raise ConfigError("the folder holds a run of another configuration: " + "; ".join(differing[:5]), file=folder,
                           expected="the same configuration, to skip it or to go on with it",
                           hint="Give hydra.sweep.dir another folder, or remove this one")
-    if done(folder):
+    if begun and done(folder):
         return True
     if cfg.ckpt_path is None:
-        found = newest_checkpoint(folder / "checkpoints")
+        found = newest_checkpoint(folder / "checkpoints") if begun else None
         if found is not None:
             log.info(f"going on from {found}")
-            cfg.ckpt_path = str(found)
+        found = found or trained_alike(folder, cfg)
+        cfg.ckpt_path = None if found is None else str(found)
     return False
 
 
-def differences(one: DictConfig, two: DictConfig) -> list[str]:
-    """Where two runs' configurations differ, ``key: value, value``; what does not change a result is left out."""
+def differences(one: DictConfig, two: DictConfig, besides: Sequence[str] = ()) -> list[str]:
+    """Where two runs' configurations differ, ``key: value, value``; what does not change a result is left out.
+
+    Args:
+        one: A configuration.
+        two: Another one.
+        besides: Parts of it that are not compared.
+    """
     containers: list[Any] = [OmegaConf.to_container(c, resolve=True) for c in (one, two)]
     flat = [flat_config(c) for c in containers]
     keys = [k for k in flat[0].keys() | flat[1].keys() if flat[0].get(k) != flat[1].get(k)]
-    return [f"{k}: {flat[0].get(k)}, now {flat[1].get(k)}" for k in sorted(keys) if changes_results(k)]
+    return [f"{k}: {flat[0].get(k)}, now {flat[1].get(k)}" for k in sorted(keys)
+            if changes_results(k) and not any(k == part or k.startswith(f"{part}.") for part in besides)]
+
+
+def trained_alike(folder: Path, cfg: DictConfig) -> Path | None:
+    """The last checkpoint of a finished run of the same sweep that trained the same model, for a run that is yet to begin.
+
+    The runs may differ in what comes after training (:data:`AFTER_TRAINING`), in nothing else: seed, data and code are
+    the same. A run that resumes from a last checkpoint takes over all that its training left.
+
+    Args:
+        folder: The run folder, ``<sweep>/<run>/seed<seed>``.
+        cfg: The run's configuration.
+    """
+    for path in sorted(folder.parent.parent.glob(f"*/{folder.name}/config.yaml")):
+        other, last = path.parent, path.parent / "checkpoints" / "last.ckpt"
+        if not (done(other) and last.is_file()) or differences(read_config(other), cfg, AFTER_TRAINING):
+            continue
+        made_by = json.loads((other / "meta.json").read_text()).get("code")
+        if made_by == code_digests(OmegaConf.to_container(cfg, resolve=True)):
+            log.info(f"{other} has trained the same model: its checkpoints are taken over")
+            return last
+    return None
 
 
 def warn_of_another_model(earlier: DictConfig, cfg: DictConfig) -> None:

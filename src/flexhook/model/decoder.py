@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from flexhook.model.layers import AttentionBlock, OwnTokens, SharedTokens, TokenSet
+from flexhook.model.layers import AttentionBlock, GroupedTokens, OwnTokens, SharedTokens, TokenSet
 
 
 @dataclass
@@ -45,6 +45,38 @@ class Memory:
     def at(self, scale: int) -> OwnTokens:
         """The token set of one scale, after ``select``."""
         return OwnTokens(self.key[scale], self.value[scale], self.mask)
+
+    def grouped(self, index: Tensor) -> Memory | GroupedMemory:
+        """As :meth:`select` with (B, N) indices, without repeating the sequences of windows that have the same indices."""
+        assert self.mask is None
+        rows, group = torch.unique(index, dim=0, return_inverse=True)  # (G, N), (B,)
+        if len(rows) == len(index):
+            return self.select(index)
+        count = torch.bincount(group, minlength=len(rows))
+        order = torch.argsort(group, stable=True)
+        rank = torch.empty_like(group)
+        rank[order] = torch.arange(len(group), device=group.device) - (count.cumsum(0) - count)[group[order]]
+        size = int(count.max())
+        return GroupedMemory(self.select(rows), group * size + rank, size)
+
+
+@dataclass
+class GroupedMemory:
+    """Sequences that groups of windows share.
+
+    Attributes:
+        own: Of the groups: (G, N, K, heads, d) keys and values per scale.
+        slot: (B,) each window's place among G * ``size``.
+        size: Windows of the largest group.
+    """
+
+    own: Memory
+    slot: Tensor
+    size: int
+
+    def at(self, scale: int) -> GroupedTokens:
+        """The token set of one scale."""
+        return GroupedTokens(self.own.key[scale], self.own.value[scale], self.slot, self.size)
 
 
 class Head(nn.Module):
@@ -122,7 +154,7 @@ class PairwiseCorrespondenceDecoder(nn.Module):
         boxes: Tensor,
         trajectory: Sequence[TokenSet],
         text: Memory,
-        reference: Memory | None,
+        reference: Memory | GroupedMemory | None,
         last_only: bool = False,
     ) -> Tensor:
         """Logits of every (window, expression) at every scale.

@@ -181,7 +181,7 @@ class FlexHook(ReferringModel):
         points, reference = self.reference_points(tokens, mask), None
         if points is not None:
             reference_tokens, place = self.reference_tokens(maps, batch.frame, points, expression)
-            reference = self.decoder.reference_memory(reference_tokens).select(place)
+            reference = self.decoder.reference_memory(reference_tokens).grouped(place)
             points = [p[expression] for p in points]
         words = self.decoder.text_memory(tokens, mask, self.text_position[: tokens.shape[1]])
         trajectory = self.trajectory_tokens(maps, batch.frame, batch.boxes)

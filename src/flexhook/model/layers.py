@@ -73,6 +73,34 @@ class OwnTokens:
 
 
 @dataclass
+class GroupedTokens:
+    """Keys and values that belong to one query each, the same ones for all windows of a group (windows of the same frames).
+
+    The groups' windows are padded to one number, so that no group's tokens are repeated for its windows.
+
+    Attributes:
+        key: (G, N, K, heads, head width).
+        value: The same shape.
+        slot: (B,) int64, each window's place among G * ``size``: its group times ``size``, plus its rank in the group.
+        size: Windows of the largest group.
+    """
+
+    key: Tensor
+    value: Tensor
+    slot: Tensor
+    size: int
+
+    def attend(self, query: Tensor, scale: float) -> tuple[Tensor, Tensor]:
+        """Attention of (B, N or 1, heads, d) queries: output (B, N, heads, d) and log-sum-exp (B, N, heads)."""
+        groups, count = self.key.shape[:2]
+        own = query.new_zeros(groups * self.size, *query.shape[1:]).index_copy(0, self.slot, query)
+        own = own.unflatten(0, (groups, -1)).expand(-1, -1, count, -1, -1)
+        logits = at_least_float32(torch.einsum("gbnhd,gnkhd->gbnhk", own, self.key)) * scale
+        out = torch.einsum("gbnhk,gnkhd->gbnhd", logits.softmax(-1), self.value)
+        return out.flatten(0, 1).index_select(0, self.slot), logits.logsumexp(-1).flatten(0, 1).index_select(0, self.slot)
+
+
+@dataclass
 class SharedTokens:
     """Keys and values that all queries of a batch entry attend to (a window's trajectory tokens).
 
@@ -120,7 +148,7 @@ class UnmappedTokens:
         return torch.einsum("bnhc,hdc->bnhd", mean, self.wv), logits.logsumexp(-1)
 
 
-TokenSet = OwnTokens | SharedTokens | UnmappedTokens
+TokenSet = OwnTokens | GroupedTokens | SharedTokens | UnmappedTokens
 
 
 class AttentionBlock(nn.Module):
