@@ -7,7 +7,7 @@ from tiny_video import make_video
 from flexhook.errors import ConfigError
 from flexhook.sampling.expressions import ExpressionSampler
 from flexhook.sampling.items import ClipItems
-from flexhook.sampling.perturbations import GaussianJitter, NoJitter, NoMasking, SegmentMasking
+from flexhook.sampling.perturbations import GaussianJitter, LateStart, NoJitter, NoMasking, SegmentMasking
 
 # Track 1 is there all the time and shows which frames a clip has; 2 has gaps, 3 starts late, 4 is under T.
 SPANS = {1: range(24), 2: [0, 1, 2, 3, 9, 10, 11, 12, 20], 3: [10, 11, 12, 13, 14], 4: [5, 6, 7]}
@@ -236,3 +236,14 @@ def test_item_depends_on_seed_epoch_and_index_alone():
     assert all(same(there[at], back[at]) for at in places)
     assert not same(there[0, 20], there[3, 20])
     assert not same(there[0, 20], items(seed=1)[0, 20])
+
+
+def test_windows_of_a_clip_may_begin_late():
+    video = world()
+    late, whole = make([video], start=LateStart(1.0)), make([video])
+    for last in range(6, 24):
+        item, other = late[0, last], whole[0, last]
+        assert identities(video, item) == identities(video, other)
+        for frames, before in zip(item.frame.tolist(), other.frame.tolist(), strict=True):
+            assert frames in [[before[k]] * k + before[k:] for k in (1, 2, 3)]
+        assert (item.frame[:, -1] == other.frame[:, -1]).all()

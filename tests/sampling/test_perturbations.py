@@ -7,6 +7,7 @@ from flexhook.errors import ConfigError
 from flexhook.sampling.perturbations import (
     GaussianJitter,
     IdentitySwap,
+    LateStart,
     NoJitter,
     NoMasking,
     NoSwap,
@@ -119,3 +120,17 @@ def test_any_two_observations_of_different_windows_may_be_swapped():
 def test_impossible_probability_is_refused():
     with pytest.raises(ConfigError, match=r"probability is 1\.5"):
         IdentitySwap(1.5)
+
+
+def test_a_late_start_repeats_the_first_observation_that_is_left():
+    rows = np.arange(4000).reshape(1000, 4)
+    late = LateStart(0.3)(rows, rng())
+    first = (late == late[:, :1]).sum(1) - 1  # observations that are missing
+    for k in range(4):
+        assert (late[first == k] == np.maximum(rows[first == k], rows[first == k, k : k + 1])).all()
+    share = np.bincount(first, minlength=4) / 1000
+    assert share == pytest.approx([0.7, 0.1, 0.1, 0.1], abs=0.04)
+    assert (LateStart(0.0)(rows, rng()) == rows).all()
+    assert (LateStart(1.0)(rows[:, :1], rng()) == rows[:, :1]).all()  # T = 1
+    with pytest.raises(ConfigError, match=r"perturbation.start.probability is -1"):
+        LateStart(-1)

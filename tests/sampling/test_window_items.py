@@ -7,7 +7,7 @@ from tiny_video import make_video
 from flexhook.errors import InputError
 from flexhook.sampling.expressions import ExpressionSampler
 from flexhook.sampling.items import ValidationItems, WindowItems
-from flexhook.sampling.perturbations import GaussianJitter, NoJitter, NoMasking, SegmentMasking
+from flexhook.sampling.perturbations import GaussianJitter, LateStart, NoJitter, NoMasking, SegmentMasking
 
 SENTENCES = ("all of them", "the first", "the first after frame nine", "nothing")
 REFERENTS = (lambda f, i: True, lambda f, i: i == 1, lambda f, i: i == 1 and f > 9, lambda f, i: False)
@@ -178,3 +178,12 @@ def test_every_nth_validation_window_is_kept(keep, left):
 def test_items_of_different_videos_do_not_mix():
     items = ValidationItems([world(), make_video(SPANS, name="0002"), world(name="0003")], 4, 2, group=100)
     assert [items[k].video for k in range(len(items))] == [0, 2]
+
+
+def test_windows_may_begin_late():
+    whole = make([world()])
+    late = WindowItems(whole.videos, 4, 2, NoMasking(), ExpressionSampler(4, 2, noisy=False), NoJitter(), False, 0,
+                       start=LateStart(1.0))
+    for k in range(len(whole)):
+        before = whole[0, k].frame[0].tolist()
+        assert late[0, k].frame[0].tolist() in [[before[n]] * n + before[n:] for n in (1, 2, 3)]

@@ -9,7 +9,7 @@ import numpy as np
 
 from flexhook.errors import ConfigError, InputError
 from flexhook.sampling.expressions import ExpressionSampler
-from flexhook.sampling.perturbations import Masking
+from flexhook.sampling.perturbations import LateStart, Masking
 from flexhook.sampling.windows import span_of, window_starts
 from flexhook.structures import Video
 
@@ -83,6 +83,7 @@ class WindowItems:
         jitter: Moves the boxes.
         drop_unreferred: Leave out observations that no expression refers to.
         seed: Seed of all draws.
+        start: Lets some windows begin late; None for none.
     """
 
     def __init__(
@@ -95,8 +96,9 @@ class WindowItems:
         jitter,
         drop_unreferred: bool,
         seed: int,
+        start: LateStart | None = None,
     ) -> None:
-        self.videos, self.num_frames, self.masking = videos, num_frames, masking
+        self.videos, self.num_frames, self.masking, self.start = videos, num_frames, masking, start
         self.sampler, self.jitter, self.seed = sampler, jitter, seed
         self.span = masking.length(num_frames)
         self.index = [
@@ -119,6 +121,8 @@ class WindowItems:
         rng = stream(key, 0)
         span = span_of(start, self.span, len(track))
         rows = track[span[self.masking.draw(len(span), self.num_frames, rng)]]
+        if self.start is not None:
+            rows = self.start(rows[None], rng)[0]
         box = self.jitter(video.normalised(video.truth.box[rows]), rng)
         expression, label = self.sampler.draw(_positives(video, rows[-1]), len(video.expressions), rng)
         return Item(v, video.truth.frame[rows][None], box[None], expression[None], label[None], key)
@@ -148,6 +152,7 @@ class ClipItems:
             windows then hear each sentence that is encoded.
         shared_order: The windows draw by one random order of the expressions. Each window's draw is as random as ever, but
             windows with the same positives draw the same of them, so that fewer sentences are encoded.
+        start: Lets some windows begin late; None for none.
     """
 
     def __init__(
@@ -164,8 +169,10 @@ class ClipItems:
         pool: int | None = None,
         group: int = 1,
         shared_order: bool = False,
+        start: LateStart | None = None,
     ) -> None:
         self.videos, self.num_frames, self.masking, self.max_tracks = videos, num_frames, masking, max_tracks
+        self.start = start
         if pool is not None and sampler.count is not None and pool < sampler.count:
             raise ConfigError(f"sampling.pool is {pool} and sampling.expressions {sampler.count}",
                               expected="a pool of at least as many expressions as a window hears",
@@ -197,6 +204,8 @@ class ClipItems:
         siblings = [k for k in self._of_video[v] if k != index]
         drawn_too = rng.choice(siblings, min(self.group - 1, len(siblings)), replace=False).tolist() if siblings else []
         rows = np.concatenate([self._draw_clip(k, rng) for k in [index, *drawn_too]])  # (B, T)
+        if self.start is not None:
+            rows = self.start(rows, rng)
         box = self.jitter(video.normalised(video.truth.box[rows]), rng)
         positives = [_positives(video, row) for row in rows[:, -1]]
         pool = np.arange(len(video.expressions))

@@ -68,6 +68,29 @@ class SegmentMasking:
         return np.concatenate([[0], np.sort(between), [length - 1]])
 
 
+class LateStart:
+    """Some windows' tracks begin within them, as those of a tracker that has just found an object or lost its identity.
+
+    What lies before the beginning is missing, and the first observation repeated, as in the first windows that scoring
+    makes of a track. Not among the published perturbations.
+
+    Args:
+        probability: Share of the windows that begin late. A larger one simulates a tracker that fragments more.
+    """
+
+    def __init__(self, probability: float = 0.2) -> None:
+        if not 0 <= probability <= 1:
+            raise ConfigError(f"perturbation.start.probability is {probability}", expected="a number from 0 to 1")
+        self.probability = probability
+
+    def __call__(self, rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """(B, T) observations of windows -> the same shape."""
+        num_windows, num_frames = rows.shape
+        late = rng.random(num_windows) < self.probability
+        first = np.where(late, rng.integers(1, max(num_frames, 2), num_windows), 0)
+        return np.take_along_axis(rows, np.maximum(np.arange(num_frames), np.minimum(first, num_frames - 1)[:, None]), 1)
+
+
 class NoJitter:
     """Boxes stay as they are."""
 
