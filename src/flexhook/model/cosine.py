@@ -81,7 +81,7 @@ class CosineDecoder(nn.Module):
     def reference_memory(self, tokens: Sequence[Tensor]) -> None:
         """Refuse reference tokens."""
         raise ConfigError("the cosine decoder has no place for reference tokens",
-                          expected="model.hook.num_reference_points: 0 with this decoder")
+                          expected="num_reference_points: 0 with this decoder")
 
     def trajectory_memory(self, trajectory: Sequence[Tensor]) -> Tensor:
         """(B, 1, D): the mean of the last scale's (B, h * w, D) trajectory tokens."""
