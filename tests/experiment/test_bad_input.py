@@ -129,6 +129,7 @@ def test_predict_needs_no_truth_and_no_expressions(toy, model, tmp_path):
     ({"ckpt": "nowhere.ckpt"}, ["nowhere.ckpt: the checkpoint does not exist"]),
     ({"sentences": "[]"}, ["sentences is []", "a list of sentences"]),
     ({"sentences": "['  ']"}, ["none empty"]),
+    ({"tracks": ""}, ["tracks is empty", "tracks=PATH"]),
     ({"first_frame": "7"}, [TRACKS, "first_frame"]),
     ({"first_frame": "one"}, ["first_frame is 'one'"]),
     ({"frame_size": "[64]"}, ["frame_size is [64]"]),

@@ -228,3 +228,10 @@ def test_runs_that_train_differently_train_apart(toy, tmp_path):
     assert status == 0, said
     assert "has trained the same model" not in said
     assert said.count("epoch 1/1") == 2
+
+
+def test_a_warm_up_beyond_an_epoch_rises_to_what_the_schedule_makes_it(toy, tmp_path):
+    toy.run(tmp_path / "run", *LONG, "optim.epochs=3", "optim.milestones=[1]", "optim.warmup_steps=15", "test=false")
+    rates = [float(r["lr"]) for r in rows(tmp_path / "run") if "lr" in r]
+    rising = [3e-3 * k / 15 for k in range(1, 11)] + [1.5e-3 * k / 15 for k in range(11, 16)]  # 10 steps per epoch
+    assert rates == pytest.approx(rising + [1.5e-3] * 15)

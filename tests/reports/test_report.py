@@ -233,3 +233,12 @@ def test_uncommitted_code_that_differs_is_named_by_its_package(tmp_path):
     said = warnings(group_runs(find_runs([tmp_path])[0]))
     assert [text for text in said if "code (files" in text] == [
         f"the runs of 'a' differ in code (files of flexhook): {'1' * 12}, {'2' * 12}"]
+
+
+def test_a_run_that_was_refused_is_left_out_with_its_reason(tmp_path):
+    for name in ("a", "b"):
+        make_run(tmp_path / name / "seed0", 0.4)
+    (tmp_path / "b/seed0/failed.txt").write_text("the folder holds a run of another configuration: lr: 1, now 2\n\nmore")
+    runs, problems = find_runs([tmp_path])
+    assert [run.folder.parent.name for run in runs] == ["a"]
+    assert problems == [f"left out: {tmp_path}/b/seed0: the folder holds a run of another configuration: lr: 1, now 2"]

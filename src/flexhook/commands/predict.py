@@ -22,6 +22,9 @@ def task(cfg: DictConfig) -> None:
         InputError: Video, tracks, sentences or checkpoint are missing or malformed.
     """
     check_config(cfg)
+    for key in ("video", "tracks", "ckpt"):
+        if not str(cfg[key] or "").strip():
+            raise ConfigError(f"{key} is empty", expected=f"{key}=PATH")
     video = open_video(cfg)
     tracks = read_mot(cfg.tracks, first_frame=cfg.first_frame, min_confidence=cfg.min_confidence)
     check_tracks(tracks, video, cfg)

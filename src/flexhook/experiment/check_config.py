@@ -61,6 +61,7 @@ RULES: dict[str, Rule] = {
     "num_frames": whole(1),
     "span": whole(1),
     "grid": every(whole(1), 2),
+    "num_reference_points": whole(0),
     "change_gain": number(0),
     "optim.epochs": whole(1),
     "optim.optimizer.lr": number(0),

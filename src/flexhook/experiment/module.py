@@ -55,7 +55,7 @@ class ReferringModule(L.LightningModule):
         weight_decay: For the parameters that are decayed.
         milestones: Epochs at which the learning rate is multiplied by ``factor``.
         factor: That factor.
-        warmup_steps: Steps over which the learning rate rises linearly to its full value; within the first epoch.
+        warmup_steps: Steps over which the learning rate rises linearly to what the schedule makes it.
         freeze: Which encoders are frozen: ``visual``, ``text``.
         freeze_mode: ``eval`` puts frozen parts in evaluation mode; ``train`` only stops their gradients (as published).
         seed: Seed of dropout and stochastic depth, per epoch and process.
@@ -128,8 +128,9 @@ class ReferringModule(L.LightningModule):
     def on_train_batch_start(self, batch: WindowBatch, index: int) -> None:
         """Warm the learning rate up."""
         if self.global_step < self.warmup_steps:
+            scheduled = self.factor ** sum(milestone <= self.current_epoch for milestone in self.milestones)
             for group in self.optimizers().param_groups:  # type: ignore[union-attr]
-                group["lr"] = group["initial_lr"] * (self.global_step + 1) / self.warmup_steps
+                group["lr"] = group["initial_lr"] * scheduled * (self.global_step + 1) / self.warmup_steps
 
     def configure_gradient_clipping(
         self, optimizer: Any, gradient_clip_val: float | None = None, gradient_clip_algorithm: str | None = None

@@ -14,15 +14,13 @@ from omegaconf import DictConfig, OmegaConf
 from flexhook.errors import ConfigError
 from flexhook.experiment.code_digest import code_digests
 from flexhook.experiment.run_folder import read_config
+from flexhook.experiment.running import FAILED
 from flexhook.reports.flat_config import changes_results, flat_config
 
 log = logging.getLogger(__name__)
 
 #: What a run does after its training; two runs that differ in nothing else train the same model.
 AFTER_TRAINING = ("scoring", "tracker", "data.tracker")
-
-#: Why a run of a sweep failed; in the folder of a finished run, why an attempt with another configuration was refused.
-FAILED = "failed.txt"
 
 
 def done(folder: Path) -> bool:

@@ -12,6 +12,8 @@ from pathlib import Path
 from flexhook.errors import ConfigError
 
 RUNNING = ".running"
+#: Why a run of a sweep failed; in the folder of a finished run, why an attempt with another configuration was refused.
+FAILED = "failed.txt"
 
 
 @contextmanager

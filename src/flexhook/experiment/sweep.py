@@ -25,8 +25,8 @@ from omegaconf import DictConfig
 from flexhook.errors import ConfigError, FlexHookError
 from flexhook.experiment.mistakes import in_one_line, input_error_behind
 from flexhook.experiment.resolvers import NOT_NAMING, run_name
-from flexhook.experiment.resume import FAILED, accepted, done
-from flexhook.experiment.running import RUNNING, fallen
+from flexhook.experiment.resume import accepted, done
+from flexhook.experiment.running import FAILED, RUNNING, fallen
 from flexhook.experiment.scheduled_ranks import OtherRankFailed, ScheduledRanks
 from flexhook.experiment.study import Study, ablation_options, find_study
 from flexhook.reports.flat_config import changes_results

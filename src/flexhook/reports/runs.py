@@ -18,6 +18,7 @@ from yaml import YAMLError
 
 from flexhook.errors import InputError
 from flexhook.evaluation.result import Evaluation
+from flexhook.experiment.running import FAILED
 
 SEED_FOLDER = re.compile(r"seed_?\d+")
 
@@ -140,7 +141,9 @@ def find_runs(paths: Sequence[Path]) -> tuple[list[Run], list[str]]:
             if folder.name == ".hydra" or (folder.name == "files" and "wandb" in folder.parts):
                 continue
             (finished if (folder / "metrics.json").is_file() else unfinished)[folder] = None
-    runs, problems = read_those_that_read(finished)
+    refused = [folder for folder in finished if (folder / FAILED).is_file()]  # their results are another configuration's
+    runs, problems = read_those_that_read(folder for folder in finished if folder not in refused)
+    problems += [f"left out: {folder}: {(folder / FAILED).read_text().partition(chr(10))[0]}" for folder in refused]
     if not runs:
         raise InputError("there is no finished run" + "".join(f"; {text}" for text in problems[:1]),
                          file=", ".join(map(str, paths)), expected="metrics.json in a run folder",
