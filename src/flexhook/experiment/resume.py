@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from flexhook.errors import ConfigError
 from flexhook.experiment.code_digest import code_digests
-from flexhook.experiment.run_folder import read_config
+from flexhook.experiment.run_folder import data_fingerprint, read_config
 from flexhook.experiment.running import FAILED
 from flexhook.reports.flat_config import changes_results, flat_config
 
@@ -88,12 +88,17 @@ def trained_alike(folder: Path, cfg: DictConfig) -> Path | None:
         folder: The run folder, ``<sweep>/<run>/seed<seed>``.
         cfg: The run's configuration.
     """
+    from flexhook.experiment.build import build_reader  # a sweep's start does not wait for what it imports
+
     for path in sorted(folder.parent.parent.glob(f"*/{folder.name}/config.yaml")):
         other, last = path.parent, path.parent / "checkpoints" / "last.ckpt"
         if not (done(other) and last.is_file()) or differences(read_config(other), cfg, AFTER_TRAINING):
             continue
-        made_by = json.loads((other / "meta.json").read_text()).get("code")
-        if made_by == code_digests(OmegaConf.to_container(cfg, resolve=True)):
+        meta = json.loads((other / "meta.json").read_text())
+        if meta.get("code") != code_digests(OmegaConf.to_container(cfg, resolve=True)):
+            continue
+        reader = build_reader(cfg)
+        if meta["data"]["fingerprint"] == data_fingerprint(reader, reader.video_names()):
             log.info(f"{other} has trained the same model: its checkpoints are taken over")
             return last
     return None
