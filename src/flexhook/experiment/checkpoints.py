@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -26,9 +27,20 @@ class WholeCheckpoints(TorchCheckpointIO):
     """Writes checkpoints beside their final name and renames them, so that none is ever half there."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
-        """Write one."""
-        with whole_file(path) as temporary:
-            torch.save(checkpoint, temporary)
+        """Write one.
+
+        Raises:
+            InputError: It cannot be written; what torch says of a full disk does not name it.
+        """
+        try:
+            with whole_file(path) as temporary:
+                torch.save(checkpoint, temporary)
+        except (OSError, RuntimeError) as error:
+            free = shutil.disk_usage(Path(path).parent).free / 1e6
+            raise InputError(f"the checkpoint cannot be written ({str(error).splitlines()[0]})", file=path,
+                             expected=f"room for it on the disk, where {free:,.0f} MB are free",
+                             hint="Make room, or keep fewer with callbacks.checkpoint.save_top_k; then go on from the last "
+                                  "one with ckpt_path, in a sweep with the same command") from error
 
 
 class BestCheckpoints(ModelCheckpoint):
