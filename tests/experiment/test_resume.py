@@ -2,14 +2,17 @@
 
 import csv
 import json
+from pathlib import Path
 
 import pytest
 import torch
+from omegaconf import OmegaConf
 from toy_world import run_here, start
 
 from flexhook.errors import InputError
 from flexhook.experiment.build import load_model
 from flexhook.experiment.checkpoints import WholeCheckpoints, read_checkpoint
+from flexhook.experiment.resume import go_on
 from flexhook.experiment.run_folder import read_config
 
 LONG = ["optim.epochs=4", "optim.milestones=[1,3]", "sampling.batch_size=2"]  # 10 steps per epoch
@@ -219,6 +222,55 @@ def test_runs_of_a_sweep_that_differ_behind_training_train_once(toy, tmp_path):
     assert carried["scoring"]["exit_scale"] == 1 and carried["run_dir"] == str(early)
     costs = [json.loads((run / "meta.json").read_text())["costs"] for run in (whole, early)]
     assert costs[0]["seconds_per_epoch"] == costs[1]["seconds_per_epoch"]
+
+
+def beside(other, name):
+    """The configuration of a run of the same sweep that scores otherwise."""
+    folder = other.parents[1] / name
+    cfg = OmegaConf.create((other / "config.yaml").read_text().replace(str(other), str(folder)))
+    cfg.scoring.exit_scale = 1
+    return cfg
+
+
+@pytest.mark.parametrize("damage", ["none", "cut", "missing", "meta", "versions"])
+def test_a_damaged_or_foreign_run_is_not_taken_over(toy, tmp_path, monkeypatch, damage):
+    short = ["optim.epochs=1", "optim.milestones=[1]", "test=false", "scoring.exit_scale=null"]
+    sweep = ["train", "-m", *toy.overrides, *short, "seed=0", f"hydra.sweep.dir={tmp_path}/sweep"]
+    assert run_here(sweep, tmp_path)[0] == 0
+    (other,) = (tmp_path / "sweep").glob("*/seed0")
+    best = next((other / "checkpoints").glob("epoch000*"))
+    if damage == "cut":
+        best.write_bytes(best.read_bytes()[:1000])
+    elif damage == "missing":
+        best.unlink()
+    elif damage == "meta":
+        (other / "meta.json").write_text("[]")
+    elif damage == "versions":
+        meta = json.loads((other / "meta.json").read_text())
+        (other / "meta.json").write_text(json.dumps(meta | {"versions": meta["versions"] | {"torch": "1.0"}}))
+    cfg = beside(other, "early/seed0")
+    monkeypatch.chdir(tmp_path)
+    assert not go_on(Path(cfg.run_dir), cfg)
+    assert cfg.ckpt_path == (str(other / "checkpoints/last.ckpt") if damage == "none" else None)
+
+
+def test_runs_of_another_number_of_processes_or_layout_are_not_alike(toy, tmp_path, monkeypatch):
+    short = ["optim.epochs=1", "optim.milestones=[1]", "test=false", "scoring.exit_scale=null"]
+    assert run_here(["train", "-m", *toy.overrides, *short, "seed=0", f"hydra.sweep.dir={tmp_path}/sweep"], tmp_path)[0] == 0
+    (other,) = (tmp_path / "sweep").glob("*/seed0")
+    monkeypatch.chdir(tmp_path)
+    for name, devices, found in (("early/seed0", None, True), ("two/seed0", 2, False), ("early/0", None, False)):
+        cfg = beside(other, name)
+        cfg.trainer.devices = devices or cfg.trainer.devices
+        assert not go_on(Path(cfg.run_dir), cfg)
+        assert (cfg.ckpt_path == str(other / "checkpoints/last.ckpt")) == found
+
+
+def test_a_run_resumes_from_a_checkpoint_named_in_its_own_folder(toy, tmp_path, monkeypatch):
+    toy.run(tmp_path / "first", *LONG, "optim.epochs=1", "test=false")
+    status, said = run_here(["train", *toy.overrides, *LONG, "optim.epochs=2", "test=false", "ckpt_path=last.ckpt",
+                             f"hydra.run.dir={tmp_path}/second"], tmp_path / "first/checkpoints")
+    assert status == 0, said
 
 
 def test_runs_that_train_differently_train_apart(toy, tmp_path):

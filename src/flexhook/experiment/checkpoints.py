@@ -27,20 +27,25 @@ class WholeCheckpoints(TorchCheckpointIO):
     """Writes checkpoints beside their final name and renames them, so that none is ever half there."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
-        """Write one.
+        """Write one, see :func:`write_checkpoint`."""
+        write_checkpoint(Path(path), checkpoint)
 
-        Raises:
-            InputError: It cannot be written; what torch says of a full disk does not name it.
-        """
-        try:
-            with whole_file(path) as temporary:
-                torch.save(checkpoint, temporary)
-        except (OSError, RuntimeError) as error:
-            free = shutil.disk_usage(Path(path).parent).free / 1e6
-            raise InputError(f"the checkpoint cannot be written ({str(error).splitlines()[0]})", file=path,
-                             expected=f"room for it on the disk, where {free:,.0f} MB are free",
-                             hint="Make room, or keep fewer with callbacks.checkpoint.save_top_k; then go on from the last "
-                                  "one with ckpt_path, in a sweep with the same command") from error
+
+def write_checkpoint(path: Path, content: dict[str, Any]) -> None:
+    """Write a checkpoint whole or not at all.
+
+    Raises:
+        InputError: It cannot be written; what torch says of a full disk does not name it.
+    """
+    try:
+        with whole_file(path) as temporary:
+            torch.save(content, temporary)
+    except (OSError, RuntimeError) as error:
+        free = shutil.disk_usage(path.parent).free / 1e6
+        raise InputError(f"the checkpoint cannot be written ({str(error).splitlines()[0]})", file=path,
+                         expected=f"room for it on the disk, where {free:,.0f} MB are free",
+                         hint="Make room, or keep fewer with callbacks.checkpoint.save_top_k; then go on from the last one "
+                              "with ckpt_path, in a sweep with the same command") from error
 
 
 class BestCheckpoints(ModelCheckpoint):
@@ -85,22 +90,26 @@ def take_over(checkpoint: dict, path: Path, folder: Path, config: dict) -> None:
         checkpoint: The content of the checkpoint it resumes from.
         path: That checkpoint's file.
         folder: The folder of the run that goes on.
-        config: That run's configuration as plain containers, which its checkpoints carry: they are scored by it.
+        config: That run's configuration as plain containers, which its checkpoints carry from now on.
     """
     source, target = path.resolve().parent, (folder / "checkpoints").resolve()
     keep_rows(source.parent / "metrics.csv", folder / "metrics.csv", int(checkpoint.get("global_step", 0)))
     if source == target:
         return
-    states = [s for s in checkpoint.get("callbacks", {}).values() if isinstance(s, dict) and "best_k_models" in s]
-    names = {Path(p).name for s in states for p in _names(s)}
+    names = set(kept(checkpoint))
     missing = sorted(name for name in names if not (source / name).is_file())
     if missing:
         log.warning(f"{', '.join(missing)} of the earlier run do not lie in {source} and are out of the choice")
-    for name in names.difference(missing):
+    for name in sorted(names.difference(missing)):  # by epoch: one that is cut short here goes on from the newest there is
         content = read_checkpoint(source / name)
         content["flexhook"] = {**content["flexhook"], "config": config}
-        with whole_file(target / name) as temporary:
-            torch.save(content, temporary)
+        write_checkpoint(target / name, content)
+
+
+def kept(checkpoint: dict) -> list[str]:
+    """The files that a checkpoint's run had kept when it was written: the best ones and the last, by name."""
+    states = [s for s in checkpoint.get("callbacks", {}).values() if isinstance(s, dict) and "best_k_models" in s]
+    return sorted({Path(p).name for s in states for p in _names(s)})
 
 
 def read_checkpoint(path: str | Path) -> dict:

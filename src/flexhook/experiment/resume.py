@@ -12,15 +12,17 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from flexhook.errors import ConfigError
-from flexhook.experiment.code_digest import code_digests
-from flexhook.experiment.run_folder import data_fingerprint, read_config
+from flexhook.experiment.run_folder import data_fingerprint, meta, read_config
 from flexhook.experiment.running import FAILED
-from flexhook.reports.flat_config import changes_results, flat_config
+from flexhook.reports.flat_config import FREE, flat_config, within
+from flexhook.reports.runs import SEED_FOLDER
 
 log = logging.getLogger(__name__)
 
 #: What a run does after its training; two runs that differ in nothing else train the same model.
 AFTER_TRAINING = ("scoring", "tracker", "data.tracker")
+#: What two runs may have otherwise for one to take the other's training over, costs included.
+ALIKE = (*AFTER_TRAINING, "ckpt_path", "cache_dir", "own_gpu", "pictures", "logger", "launcher")
 
 
 def done(folder: Path) -> bool:
@@ -63,45 +65,60 @@ def go_on(folder: Path, cfg: DictConfig) -> bool:
     return False
 
 
-def differences(one: DictConfig, two: DictConfig, besides: Sequence[str] = ()) -> list[str]:
+def differences(one: DictConfig, two: DictConfig, free: Sequence[str] = FREE) -> list[str]:
     """Where two runs' configurations differ, ``key: value, value``; what does not change a result is left out.
 
     Args:
         one: A configuration.
         two: Another one.
-        besides: Parts of it that are not compared.
+        free: The parts that are left out.
     """
     containers: list[Any] = [OmegaConf.to_container(c, resolve=True) for c in (one, two)]
     flat = [flat_config(c) for c in containers]
     keys = [k for k in flat[0].keys() | flat[1].keys() if flat[0].get(k) != flat[1].get(k)]
-    return [f"{k}: {flat[0].get(k)}, now {flat[1].get(k)}" for k in sorted(keys)
-            if changes_results(k) and not any(k == part or k.startswith(f"{part}.") for part in besides)]
+    return [f"{k}: {flat[0].get(k)}, now {flat[1].get(k)}" for k in sorted(keys) if not within(k, free)]
 
 
 def trained_alike(folder: Path, cfg: DictConfig) -> Path | None:
     """The last checkpoint of a finished run of the same sweep that trained the same model, for a run that is yet to begin.
 
-    The runs may differ in what comes after training (:data:`AFTER_TRAINING`), in nothing else: seed, data and code are
-    the same. A run that resumes from a last checkpoint takes over all that its training left.
+    The runs may differ in what comes after training (:data:`AFTER_TRAINING`), in nothing else: seed, annotations, code,
+    versions and hardware are the same. A run that resumes from a last checkpoint takes over all that its training left. One
+    that is damaged or incomplete is passed over.
 
     Args:
-        folder: The run folder, ``<sweep>/<run>/seed<seed>``.
+        folder: The run folder; other than ``<sweep>/<run>/seed<seed>``, its sweep is not known, and nothing is found.
         cfg: The run's configuration.
     """
-    from flexhook.experiment.build import build_reader  # a sweep's start does not wait for what it imports
-
-    for path in sorted(folder.parent.parent.glob(f"*/{folder.name}/config.yaml")):
-        other, last = path.parent, path.parent / "checkpoints" / "last.ckpt"
-        if not (done(other) and last.is_file()) or differences(read_config(other), cfg, AFTER_TRAINING):
-            continue
-        meta = json.loads((other / "meta.json").read_text())
-        if meta.get("code") != code_digests(OmegaConf.to_container(cfg, resolve=True)):
-            continue
-        reader = build_reader(cfg)
-        if meta["data"]["fingerprint"] == data_fingerprint(reader, reader.video_names()):
-            log.info(f"{other} has trained the same model: its checkpoints are taken over")
-            return last
+    if not SEED_FOLDER.fullmatch(folder.name):
+        return None
+    for path in sorted(folder.parent.parent.glob(f"*/{folder.name}/metrics.json")):
+        try:
+            found = _same_training(path.parent, cfg)
+        except Exception as error:  # whatever a damaged file makes its reader say
+            log.warning(f"{path.parent} may have trained the same model and is passed over: {error}")
+            found = None
+        if found is not None:
+            log.info(f"{path.parent} has trained the same model: its checkpoints are taken over")
+            return found
     return None
+
+
+def _same_training(other: Path, cfg: DictConfig) -> Path | None:
+    """The last checkpoint of a finished run, where its training is that of a configuration; all of its files load."""
+    from flexhook.experiment.build import build_reader  # a sweep's start does not wait for what these import
+    from flexhook.experiment.checkpoints import kept, read_checkpoint
+
+    if differences(read_config(other), cfg, ALIKE):
+        return None
+    reader = build_reader(cfg)
+    here, there = meta(cfg, data_fingerprint(reader, reader.video_names())), json.loads((other / "meta.json").read_text())
+    if any(here[key] != there[key] for key in ("versions", "code", "data", "hardware")):
+        return None
+    last = other / "checkpoints" / "last.ckpt"
+    for name in kept(read_checkpoint(last)):
+        read_checkpoint(last.parent / name)
+    return last
 
 
 def warn_of_another_model(earlier: DictConfig, cfg: DictConfig) -> None:

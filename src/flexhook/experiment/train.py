@@ -80,10 +80,10 @@ def train(cfg: DictConfig, resume: bool = False) -> float | None:
         held.enter_context(running(folder))
         if earlier is None:
             begin(folder)
-        else:
-            take_over(earlier, Path(cfg.ckpt_path), folder, OmegaConf.to_container(cfg, resolve=True))  # type: ignore[arg-type]
         forget_results(folder)
         write_config(folder, cfg)
+        if earlier is not None:
+            take_over(earlier, Path(cfg.ckpt_path), folder, OmegaConf.to_container(cfg, resolve=True))  # type: ignore[arg-type]
         build_reader(cfg)  # the data is made or missed before any rank starts
 
     ranks = ScheduledRanks() if ScheduledRanks.detect() else None
@@ -122,7 +122,7 @@ def train_rank(cfg: DictConfig) -> None:
     data = build_datamodule(cfg, reader, module.model.text.tokenize)
     trainer = build_trainer(cfg)
     main = trainer.global_rank == 0
-    costs = RunCosts(folder, None if cfg.ckpt_path is None else Path(cfg.ckpt_path).parents[1])
+    costs = RunCosts(folder, None if cfg.ckpt_path is None else Path(cfg.ckpt_path).resolve().parent.parent)
     if main:
         names = reader.video_names()
         write_json(folder / "meta.json", meta(cfg, data_fingerprint(reader, names)) | {"costs": costs.costs})

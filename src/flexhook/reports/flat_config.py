@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 #: What another attempt at the same run, or another seed of it, may have otherwise: where and by whom it is made.
@@ -14,7 +14,12 @@ FREE = (
 
 def changes_results(key: str) -> bool:
     """Whether a value of a configuration (``optim.epochs``) is one that results depend on."""
-    return not any(key == free or key.startswith(f"{free}.") for free in FREE)
+    return not within(key, FREE)
+
+
+def within(key: str, parts: Iterable[str]) -> bool:
+    """Whether a key is one of some parts of a configuration, or lies in one."""
+    return any(key == part or key.startswith(f"{part}.") for part in parts)
 
 
 def flat_config(config: Mapping[str, Any]) -> dict[str, Any]:

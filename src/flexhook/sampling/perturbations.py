@@ -79,8 +79,8 @@ class LateStart:
     """
 
     def __init__(self, probability: float = 0.2) -> None:
-        if not 0 <= probability <= 1:
-            raise ConfigError(f"perturbation.start.probability is {probability}", expected="a number from 0 to 1")
+        if not isinstance(probability, int | float) or not 0 <= probability <= 1:
+            raise ConfigError(f"perturbation.start.probability is {probability!r}", expected="a number from 0 to 1")
         self.probability = probability
 
     def __call__(self, rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
