@@ -51,13 +51,16 @@ def read_config(folder: Path) -> DictConfig:
 
 
 def commit() -> str | None:
-    """The commit of the source tree this package runs from; with ``+`` where files differ from it; None when installed."""
+    """The commit of the source tree this package runs from; None when installed.
+
+    With ``+`` where code or configurations differ from it; a page that a study has written anew is neither.
+    """
     here = Path(__file__).resolve().parents[3]
     if not (here / ".git").exists():
         return None
     run = lambda *a: subprocess.run(["git", "-C", str(here), *a], capture_output=True, text=True).stdout.strip()  # noqa: E731
     try:
-        head, dirty = run("rev-parse", "HEAD"), run("status", "--porcelain", "--untracked-files=no")
+        head, dirty = run("rev-parse", "HEAD"), run("status", "--porcelain", "--untracked-files=no", "--", "src", "conf")
     except OSError:
         return None
     return (head + ("+" if dirty else "")) or None
