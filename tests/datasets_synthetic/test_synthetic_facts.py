@@ -5,7 +5,7 @@ import pytest
 
 from flexhook.datasets.synthetic.camera import Camera
 from flexhook.datasets.synthetic.meanings import Facts, Meaning, every_meaning, facts_of, referents
-from flexhook.datasets.synthetic.paths import Path, steady, with_stop
+from flexhook.datasets.synthetic.paths import Path, steady, stop_and_go, with_stop
 from flexhook.datasets.synthetic.scene import Scene
 from flexhook.datasets.synthetic.sentences import word
 from flexhook.datasets.synthetic.thing import HISTORY, Thing
@@ -96,6 +96,21 @@ def test_a_stop_is_still_between_its_ends():
     assert np.allclose(length[(time >= 8) & (time <= 12)], 0)
     assert np.allclose(np.diff(length)[:10] / 0.25, 6.0) and np.allclose(np.diff(length)[-10:] / 0.25, 6.0)
     assert np.allclose(np.diff(steady(time, 3.0, 2.0)), 0.5)
+
+
+@pytest.mark.parametrize("moves", [True, False])
+def test_who_stops_and_goes_is_at_its_place_now_and_stands_and_drives_in_turn(moves):
+    time, now = np.arange(-1, 24, 0.25), 9.5
+    for seed in range(20):
+        length = stop_and_go(time, now, 6.0, moves, 8.0, np.random.default_rng(seed))
+        speed = np.diff(length) / 0.25
+        assert length[time == now] == pytest.approx(0)
+        assert speed.min() > -1e-9 and speed.max() < 6.0 + 1e-9
+        assert np.abs(np.diff(speed)).max() / 0.25 < 8.5  # accelerates in some steps, not at once
+        stands, drives = speed < 0.05, speed > 5.9
+        assert 0.2 < stands.mean() < 0.8 and drives.mean() > 0.1
+        assert 4 <= np.abs(np.diff(stands.astype(int))).sum() <= 16  # some turns within 25 seconds
+        assert np.array_equal(length, stop_and_go(time, now, 6.0, moves, 8.0, np.random.default_rng(seed)))
 
 
 def test_paths_are_smooth():

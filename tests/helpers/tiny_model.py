@@ -67,14 +67,14 @@ class TinyText(nn.Module):
 
 
 def tiny_flexhook(strides=(4, 8, 16, 32), channels=(6, 8, 10, 12), frames=4, points=3, heads=4, grid=(8, 16), seed=0,
-                  dtype=torch.float64, every=True):
+                  dtype=torch.float64, every=True, decoder=PairwiseCorrespondenceDecoder):
     """A FlexHook in evaluation mode; with ``every`` norms, biases and position vectors are random too."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         model = FlexHook(
             TinyVisual(strides, channels), TinyText(),
             partial(CHook, num_reference_points=points, heads=heads, finest=grid),
-            TemporalIntegration, partial(PairwiseCorrespondenceDecoder, heads=heads), num_frames=frames, grid=grid,
+            TemporalIntegration, partial(decoder, heads=heads), num_frames=frames, grid=grid,
         )  # fmt: skip
         if every:
             randomise(model)

@@ -21,10 +21,11 @@ def make(**arguments):
 
 
 @pytest.mark.parametrize("own", [True, False])
-def test_value_pair_by_pair(model, own):
+@pytest.mark.parametrize("queries", [True, False])
+def test_value_pair_by_pair(model, own, queries):
     batch = random_batch(model, own=own)
     batch.labels[0, 0] = -1
-    term = make(weight=0.5, positive_weight=0.6, scale=7.0, offset=-1.0)
+    term = make(queries=queries, weight=0.5, positive_weight=0.6, scale=7.0, offset=-1.0)
     prediction = model(batch)
     tokens, mask = model.encode_expressions(batch.ids, batch.mask)
     total, count = torch.zeros(()), 0
@@ -34,6 +35,10 @@ def test_value_pair_by_pair(model, own):
             u = int(batch.expression[b, n]) if own else n
             sentence = term.match.sentence(tokens[u][mask[u]].mean(0))
             logit = 7.0 * F.cosine_similarity(trajectory, sentence, dim=0) - 1.0
+            if queries:
+                query = term.query_match.visual(model.decoder.first_query(batch.boxes[b : b + 1])[0, 0])
+                words = term.query_match.sentence(tokens[u][mask[u]].mean(0))
+                logit = logit + 7.0 * F.cosine_similarity(query, words, dim=0)
             if label >= 0:
                 total, count = total + (-0.6 * F.logsigmoid(logit) if label else -0.4 * F.logsigmoid(-logit)), count + 1
     assert count == batch.labels.numel() - 1
@@ -46,6 +51,16 @@ def test_gradient_reaches_trajectory_tokens_and_not_the_decoder(model):
     grads = {name: p.grad is not None and bool(p.grad.abs().sum() > 0) for name, p in model.named_parameters()}
     assert grads["temporal.mlp.3.fc2.weight"] and grads["temporal.mlp.0.fc1.weight"]
     assert not any(hit for name, hit in grads.items() if name.startswith(("decoder.", "hook.conditioning")))
+    model.zero_grad()
+
+
+def test_with_queries_its_gradient_reaches_their_embedding_but_no_attention(model):
+    batch = random_batch(model)
+    term = make(queries=True)
+    term(model(batch), batch).backward()
+    reached = {name for name, p in model.decoder.named_parameters() if p.grad is not None and p.grad.abs().sum() > 0}
+    assert reached == {"box_embedding"}
+    assert all(p.grad is not None for p in term.parameters())  # DDP knows no unused parameters
     model.zero_grad()
 
 

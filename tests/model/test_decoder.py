@@ -89,20 +89,6 @@ def test_last_scale_only_is_the_last_of_all():
     assert torch.equal(last, every[:, -1:])
 
 
-def test_queries_may_begin_with_the_last_box_and_its_changes():
-    torch.manual_seed(0)
-    decoder = PairwiseCorrespondenceDecoder(16, 1, num_frames=3, heads=4).double()
-    decoder.begin_with_changes(40.0)
-    still = torch.tensor([0.2, 0.3, 0.4, 0.6], dtype=torch.float64).expand(1, 3, 4)
-    moved = still.clone()
-    moved[0, :2, [0, 2]] -= 0.05  # the step to the last box
-    rows = decoder.box_embedding.unflatten(0, (3, 4))
-    last = torch.tensor([0.3, 0.45, 0.2, 0.3], dtype=torch.float64)
-    assert torch.allclose(decoder.first_query(still)[0, 0], last @ rows.sum(0) / 4, atol=1e-12)
-    assert torch.allclose(decoder.first_query(moved)[0, 0] - decoder.first_query(still)[0, 0], 0.05 * -rows[:2, 0].sum(0) / 4)
-    assert 0.6 < rows.sum(0).std() < 1.6 and 25 < rows[1:].sum(0).std() < 60
-
-
 def test_windows_that_share_reference_tokens_judge_as_if_each_had_its_own():
     torch.manual_seed(0)
     decoder = PairwiseCorrespondenceDecoder(16, 2, num_frames=3, heads=4).double()

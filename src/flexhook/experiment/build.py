@@ -36,9 +36,6 @@ def build_model(cfg: DictConfig) -> Any:
 def build_module(cfg: DictConfig) -> ReferringModule:
     """Model, losses, optimiser and freezing."""
     model = build_model(cfg)
-    if cfg.get("alignment") and not hasattr(model, "trajectory_tokens"):
-        raise ConfigError("the model has no trajectory tokens to align with sentences",
-                          expected="alignment=none with this model")
     return ReferringModule(
         model=model,
         loss=instantiate(cfg.loss.match),
@@ -51,8 +48,17 @@ def build_module(cfg: DictConfig) -> ReferringModule:
         freeze=tuple(cfg.freeze),
         freeze_mode=cfg.protocol.freeze_mode,
         seed=cfg.seed,
-        alignment=instantiate(cfg.alignment)(width=model.text.width) if cfg.get("alignment") else None,
+        alignment=_build_alignment(cfg, model),
     )
+
+
+def _build_alignment(cfg: DictConfig, model: Any) -> Any:
+    if not cfg.get("alignment"):
+        return None
+    if not hasattr(model, "trajectory_tokens"):
+        raise ConfigError("the model has no trajectory tokens to align with sentences",
+                          expected="alignment=none with this model")
+    return instantiate(cfg.alignment)(width=model.text.width, queries=hasattr(model.decoder, "first_query"))
 
 
 def training_videos(cfg: DictConfig, reader: Reader) -> list[Video]:

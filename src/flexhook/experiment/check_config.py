@@ -62,7 +62,6 @@ RULES: dict[str, Rule] = {
     "span": whole(1),
     "grid": every(whole(1), 2),
     "num_reference_points": whole(0),
-    "change_gain": number(0),
     "optim.epochs": whole(1),
     "optim.optimizer.lr": number(0),
     "optim.optimizer.eps": number(0),

@@ -108,25 +108,6 @@ class PairwiseCorrespondenceDecoder(nn.Module):
         self.blocks = nn.ModuleList(AttentionBlock(width, heads) for _ in range(num_scales))
         self.heads = nn.ModuleList(Head(width) for _ in range(num_scales))
 
-    @torch.no_grad()
-    def begin_with_changes(self, gain: float) -> None:
-        """Let the queries begin with a window's last box and the changes from box to box, instead of its T boxes alike.
-
-        The embedding stays a learned (4T x D) matrix, only its first values are others: a normal row for every coordinate of
-        the last box, and one times ``gain`` for every change. Motion is then told apart in some hundred steps instead of
-        some thousand, for boxes hardly differ from frame to frame.
-
-        Args:
-            gain: Of the changes, which are some hundredths of the frame. A larger one attends more to motion at first.
-        """
-        frames = len(self.box_embedding) // 4
-        change = gain * torch.randn(frames - 1, 4, self.width)
-        rows = torch.zeros(frames, 4, self.width)
-        rows[-1] = torch.randn(4, self.width)
-        rows[1:] += change
-        rows[:-1] -= change
-        self.box_embedding.copy_(rows.flatten(0, 1))
-
     def first_query(self, boxes: Tensor) -> Tensor:
         """The query all expressions of a window start from: boxes (B, T, 4) as (x1, y1, x2, y2) fractions -> (B, 1, D)."""
         centre, size = (boxes[..., :2] + boxes[..., 2:]) / 2, boxes[..., 2:] - boxes[..., :2]

@@ -41,11 +41,10 @@ class FlexHook(ReferringModel):
         hook: Makes the hook from ``channels``, ``width`` and ``grids``, e.g. a partial of
             :class:`~flexhook.model.hook.CHook`.
         temporal: Makes the temporal integration from ``channels``, ``width``, ``grids``, ``num_frames``.
-        decoder: Makes the decoder from ``width``, ``num_scales``, ``num_frames``.
+        decoder: Makes the decoder from ``width``, ``num_scales``, ``num_frames``. It may offer ``first_query(boxes)``, which an
+            alignment then learns from, too.
         num_frames: T, frames of a window.
         grid: (h, w) grid points in a box at stride 4, halved at each further scale. A finer one costs in proportion.
-        change_gain: Where it is not 0, and the decoder knows ``begin_with_changes``, its queries begin with the changes from
-            box to box times this; 0 is the published normal initialisation.
 
     Raises:
         ConfigError: The visual encoder's scales do not halve one after the other, or the grid does not.
@@ -64,7 +63,6 @@ class FlexHook(ReferringModel):
         decoder: Callable[..., nn.Module],
         num_frames: int = 4,
         grid: tuple[int, int] = (16, 48),
-        change_gain: float = 0.0,
     ) -> None:
         super().__init__(visual, text, num_frames)
         strides = list(self.visual.strides)
@@ -79,8 +77,6 @@ class FlexHook(ReferringModel):
         self.hook = hook(channels=self.visual.channels, width=self.text.width, grids=grids)
         self.temporal = temporal(channels=self.visual.channels, width=self.text.width, grids=grids, num_frames=num_frames)
         self.decoder = decoder(width=self.text.width, num_scales=len(strides), num_frames=num_frames)
-        if change_gain and hasattr(self.decoder, "begin_with_changes"):
-            self.decoder.begin_with_changes(change_gain)
         self.text_position = nn.Parameter(torch.zeros(self.text.length, self.text.width))
 
     def trajectory_tokens(self, maps: FrameMaps, frame: Tensor, boxes: Tensor) -> list[Tensor]:
@@ -191,4 +187,6 @@ class FlexHook(ReferringModel):
             words.select(slice(None) if batch.expression is None else expression),
             reference,
         )
-        return Prediction(logits, points, trajectory[-1], (tokens, mask))
+        first_query = getattr(self.decoder, "first_query", None)
+        query = None if first_query is None else first_query(batch.boxes)
+        return Prediction(logits, points, trajectory[-1], (tokens, mask), query)

@@ -9,12 +9,12 @@ import numpy as np
 from flexhook.datasets.synthetic.camera import Camera
 from flexhook.datasets.synthetic.config import WorldConfig
 from flexhook.datasets.synthetic.kinds import COLOURS, KINDS, Kind
-from flexhook.datasets.synthetic.paths import Path, steady, with_stop
+from flexhook.datasets.synthetic.paths import Path, steady, stop_and_go
 from flexhook.datasets.synthetic.streets import in_block, sees_past_blocks
 from flexhook.datasets.synthetic.thing import Thing
 from flexhook.datasets.synthetic.traffic import stretch_on_foot, way_of
 
-_MOST_IN_A_FRAME, _ATTEMPTS, _FEWEST_FRAMES = 10, 5000, 7
+_MOST_IN_A_FRAME, _ATTEMPTS, _FEWEST_FRAMES = 10, 15000, 7
 #: Objects in view for more frames than this are rather not taken: many short tracks teach more than a few long ones.
 _LONG = 20
 #: No object fills more than this share of the frame's width for more than so many frames.
@@ -22,7 +22,10 @@ _WIDE, _WIDE_FRAMES = 0.30, 10
 #: Something counts as hidden while one nearer object covers this share of it.
 _HIDDEN = 0.6
 #: Acceleration of objects that stop and go, metres per second squared.
-_BRAKES = 4.0
+_BRAKES = 8.0
+#: Of the objects that move, or stand, at the moment of their drawing, this share always does. The others stop and go, so that
+#: looks do not tell whether an object moves: who remembers the objects of the training videos does not know it either.
+_ALWAYS_MOVES, _ALWAYS_STANDS = 0.15, 0.2
 #: Metres from the camera beyond which objects may meet unseen.
 _NEARBY = 48.0
 #: (length, width, height) kept clear for the ego vehicle.
@@ -123,13 +126,10 @@ class Crowd:
         """(n,) arc length over time of an object that is at 0 ``now``; ``moving`` is the share of its kind that moves."""
         rng, time = self.rng, self.time
         speed = float(rng.uniform(*kind.speed)) * (0.6 if path.curvature else 1.0)
-        stand, moves = rng.uniform(2.0, 5.0), rng.random() < np.clip(0.5 + 2 * (0.5 - moving), 0.05, 0.95)
-        if not moves and rng.random() < 0.5:
-            return np.zeros_like(time)
-        if not moves or rng.random() < 0.25:
-            before = rng.uniform(0, 1) * stand
-            return with_stop(time, now - before, speed, now + stand - before, _BRAKES)
-        return steady(time, now, speed)
+        moves = bool(rng.random() < np.clip(0.5 + 2 * (0.5 - moving), 0.05, 0.95))
+        if rng.random() < (_ALWAYS_MOVES if moves else _ALWAYS_STANDS):
+            return steady(time, now, speed) if moves else np.zeros_like(time)
+        return stop_and_go(time, now, speed, moves, _BRAKES, rng)
 
     def _scarce(self, frames: dict[str, int], shares: dict[str, float]) -> str:
         """A name drawn in proportion to the square of what is still missing of its share."""

@@ -54,3 +54,36 @@ def with_stop(time: np.ndarray, at: float, speed: float, until: float, accelerat
         return np.where(t < ramp, 0.5 * acceleration * t**2, speed * (t - 0.5 * ramp))
 
     return from_rest(time - until) - from_rest(at - time)
+
+
+#: Seconds for which an object that stops and goes stands still, and for which it drives, its starting and braking included.
+_STANDS, _DRIVES = (2.0, 3.4), (1.6, 3.0)
+_FINE = 0.05
+
+
+def stop_and_go(
+    time: np.ndarray, now: float, speed: float, moves: bool, acceleration: float, rng: np.random.Generator
+) -> np.ndarray:
+    """Arc length at each time (n,) of an object that stands and drives in turn; ``now`` it is at 0, driving if it ``moves``."""
+
+    def phase(drives: bool) -> float:
+        return float(rng.uniform(*(_DRIVES if drives else _STANDS)))
+
+    length = phase(moves)
+    first = last = now - rng.uniform(0.3, 0.9) * length
+    last += length
+    switches, earlier, later = [first, last], moves, moves
+    while first > time[0]:
+        earlier = not earlier
+        first -= phase(earlier)
+        switches.insert(0, first)
+    while last < time[-1]:
+        later = not later
+        last += phase(later)
+        switches.append(last)
+    fine = np.arange(switches[0], switches[-1] + _FINE, _FINE)
+    drives = (np.searchsorted(switches, fine, side="right") - 1) % 2 == (0 if earlier else 1)
+    ramp = max(round(speed / acceleration / _FINE), 1)
+    velocity = np.convolve(np.pad(drives * speed, (ramp - 1, 0)), np.full(ramp, 1 / ramp), "valid")
+    travelled = np.cumsum(velocity) * _FINE
+    return np.interp(time, fine, travelled) - np.interp(now, fine, travelled)
