@@ -33,9 +33,11 @@ def straight(speed, x=0.0, z=20.0, yaw=0.0):
 
 
 def test_a_parked_car_is_still_while_we_drive_past_and_gets_closer():
-    passed = facts("car", at(4, 20), ego=straight(3.0, z=0.0))
+    passed = facts("car", at(4, 20), ego=straight(7.0, z=0.0))
     assert not passed.moving.any()
     assert referents(passed, Meaning("car", motion="approaching")).all()
+    slowly = facts("car", at(4, 20), ego=straight(2.0, z=0.0))
+    assert not referents(slowly, Meaning("car", motion="approaching")).any()
 
 
 def test_a_car_that_keeps_our_pace_moves_but_keeps_its_distance():

@@ -47,6 +47,22 @@ def test_span_is_the_configured_one_and_at_least_a_window():
         SegmentMasking(0)
 
 
+def test_share_of_the_windows_is_masked_and_the_others_are_the_last_observations():
+    random, masking = rng(), SegmentMasking(6, probability=0.25)
+    drawn = [masking.draw(6, 4, random) for _ in range(2000)]
+    masked = [kept[0] == 0 for kept in drawn]
+    assert 0.22 < np.mean(masked) < 0.28
+    assert all(kept.tolist() == [2, 3, 4, 5] for kept, hit in zip(drawn, masked, strict=True) if not hit)
+    assert all(kept[-1] == 5 and len(kept) == 4 for kept in drawn)
+    assert SegmentMasking(6).draw(6, 4, rng()).tolist() == SegmentMasking(6, 1.0).draw(6, 4, rng()).tolist()
+
+
+@pytest.mark.parametrize("probability", [-0.1, 1.1, "often"])
+def test_a_share_that_is_none_is_refused(probability):
+    with pytest.raises(ConfigError, match="masking"):
+        SegmentMasking(6, probability)
+
+
 def test_without_masking_all_are_kept():
     assert NoMasking().draw(4, 4, rng()).tolist() == [0, 1, 2, 3]
 

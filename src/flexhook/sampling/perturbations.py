@@ -41,15 +41,19 @@ class SegmentMasking:
 
     Args:
         span: Consecutive observations. A larger one simulates longer gaps; T masks nothing.
+        probability: Share of the windows that are masked; the others are the span's last T observations. A larger one
+            simulates a tracker that misses more often. The published perturbation masks all.
 
     Raises:
-        ConfigError: ``span`` is not positive, or (when a window is drawn) under T.
+        ConfigError: ``span`` is not positive, ``probability`` no share, or (when a window is drawn) ``span`` under T.
     """
 
-    def __init__(self, span: int = 8) -> None:
+    def __init__(self, span: int = 8, probability: float = 1.0) -> None:
         if span < 1:
             raise ConfigError(f"span is {span}", expected="a positive number")
-        self.span = span
+        if not isinstance(probability, int | float) or not 0 <= probability <= 1:
+            raise ConfigError(f"perturbation.masking.probability is {probability!r}", expected="a number from 0 to 1")
+        self.span, self.probability = span, probability
 
     def length(self, num_frames: int) -> int:
         """The configured span."""
@@ -59,7 +63,9 @@ class SegmentMasking:
         return self.span
 
     def draw(self, length: int, num_frames: int, rng: np.random.Generator) -> np.ndarray:
-        """First, last and T-2 drawn positions."""
+        """First, last and T-2 drawn positions, or the last T."""
+        if self.probability < 1 and rng.random() >= self.probability:
+            return np.arange(length - num_frames, length)
         if num_frames == 1:
             return np.array([length - 1])
         if num_frames == 2:

@@ -8,7 +8,7 @@ from flexhook.datasets.synthetic.tracker import TrackerErrors
 from flexhook.errors import ConfigError
 
 #: Raised with every change that makes other data of the same configuration.
-VERSION = 8
+VERSION = 9
 
 
 @dataclass(frozen=True)

@@ -57,7 +57,7 @@ def with_stop(time: np.ndarray, at: float, speed: float, until: float, accelerat
 
 
 #: Seconds for which an object that stops and goes stands still, and for which it drives, its starting and braking included.
-_STANDS, _DRIVES = (2.0, 3.4), (1.6, 3.0)
+_STANDS, _DRIVES = (4.5, 7.0), (3.4, 5.2)
 _FINE = 0.05
 
 
