@@ -8,7 +8,7 @@ from flexhook.datasets.synthetic.tracker import TrackerErrors
 from flexhook.errors import ConfigError
 
 #: Raised with every change that makes other data of the same configuration.
-VERSION = 9
+VERSION = 10
 
 
 @dataclass(frozen=True)
