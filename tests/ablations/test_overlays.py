@@ -14,7 +14,8 @@ from flexhook.experiment.config_folder import config_folder
 OPTIONS = sorted(p.relative_to(config_folder() / "ablation").with_suffix("").as_posix()
                  for p in (config_folder() / "ablation").rglob("*.yaml"))
 QUICK = [o for o in OPTIONS if o.startswith(("components/", "perturbation/", "scales/", "window/"))]
-QUICK += ["alignment/on", "control/boxes_only", "control/shuffled", "encoders/rope_swin_tiny-minilm", "tracker/x2"]
+QUICK += ["alignment/on", "queries/motion", "control/boxes_only", "control/shuffled", "tracker/x2"]
+QUICK += ["encoders/rope_swin_tiny-minilm"]
 PERTURBATIONS = [o for o in OPTIONS if o.startswith("perturbation/")]
 
 
@@ -72,7 +73,7 @@ def test_every_part_of_an_ablation_is_built_with_the_published_recipes(option, e
     build_every_part(experiment, option)
 
 
-@pytest.mark.parametrize(("experiment", "span"), [("synthetic_small", 5), ("refer_kitti_v2", 8), ("refer_dance", 25)])
+@pytest.mark.parametrize(("experiment", "span"), [("synthetic_small", 6), ("refer_kitti_v2", 8), ("refer_dance", 25)])
 def test_whatever_masks_takes_the_experiments_span(experiment, span):
     for option in PERTURBATIONS:
         masking = composed(experiment, option).perturbation.masking
