@@ -25,7 +25,7 @@ class MyDecoder(nn.Module):
 def test_a_decoder_of_another_package_is_trained_by_one_yaml_file(tmp_path, monkeypatch):
     put(tmp_path / "package/mypackage/__init__.py").write_text(DECODER)
     put(tmp_path / "my_conf/ablation/decoder/mine.yaml").write_text(
-        "# @package _global_\nmodel:\n  decoder:\n    _target_: mypackage.MyDecoder\n")
+        "# @package _global_\ndecoder:\n  _target_: mypackage.MyDecoder\n")
     monkeypatch.setenv("PYTHONPATH", f"{tmp_path}/package", prepend=":")
     monkeypatch.setenv("FLEXHOOK_CACHE", str(tmp_path / "cache"))
     argv = ["train", "--config-dir", tmp_path / "my_conf", "experiment=synthetic_tiny", "ablation=decoder/mine",

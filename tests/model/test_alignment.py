@@ -25,7 +25,7 @@ def make(**arguments):
 def test_value_pair_by_pair(model, own, queries):
     batch = random_batch(model, own=own)
     batch.labels[0, 0] = -1
-    term = make(queries=queries, weight=0.5, positive_weight=0.6, scale=7.0, offset=-1.0)
+    term = make(first_query=model.decoder.first_query, queries=queries, weight=0.5, positive_weight=0.6, scale=7.0, offset=-1.0)
     prediction = model(batch)
     tokens, mask = model.encode_expressions(batch.ids, batch.mask)
     total, count = torch.zeros(()), 0
@@ -56,7 +56,7 @@ def test_gradient_reaches_trajectory_tokens_and_not_the_decoder(model):
 
 def test_with_queries_its_gradient_reaches_their_embedding_but_no_attention(model):
     batch = random_batch(model)
-    term = make(queries=True)
+    term = make(first_query=model.decoder.first_query)
     term(model(batch), batch).backward()
     reached = {name for name, p in model.decoder.named_parameters() if p.grad is not None and p.grad.abs().sum() > 0}
     assert reached == {"box_embedding"}

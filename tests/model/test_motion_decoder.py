@@ -1,9 +1,11 @@
 """The decoder whose queries begin with the changes from box to box and pass an MLP."""
 
+import pytest
 import torch
 from tiny_model import random_batch, tiny_flexhook
 from torch.nn import functional as F
 
+from flexhook.errors import ConfigError
 from flexhook.model.decoder import PairwiseCorrespondenceDecoder
 from flexhook.model.motion_decoder import MotionQueryDecoder
 
@@ -67,4 +69,12 @@ def test_whole_model_scores_a_window_alike_in_training_and_in_scoring():
             looked = [torch.stack(x).mean(0) for x in zip(*frames, strict=True)]
             judged = model.judge(batch.boxes[b : b + 1], [o[None] for o in observed], looked, state, 1000)
             assert torch.allclose(judged[0], prediction.logits[b, -1], atol=1e-10)
-    assert torch.equal(prediction.query, model.decoder.first_query(batch.boxes))
+
+
+@pytest.mark.parametrize("arguments, words", [
+    ({"gain": -1}, "decoder.gain"), ({"gain": "much"}, "decoder.gain"), ({"gain": float("nan")}, "decoder.gain"),
+    ({"expansion": 0}, "decoder.expansion"), ({"expansion": 1.5}, "decoder.expansion"),
+])  # fmt: skip
+def test_a_value_that_is_none_is_refused_by_name(arguments, words):
+    with pytest.raises(ConfigError, match=words):
+        make(**arguments)

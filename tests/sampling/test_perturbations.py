@@ -57,7 +57,7 @@ def test_share_of_the_windows_is_masked_and_the_others_are_the_last_observations
     assert SegmentMasking(6).draw(6, 4, rng()).tolist() == SegmentMasking(6, 1.0).draw(6, 4, rng()).tolist()
 
 
-@pytest.mark.parametrize("probability", [-0.1, 1.1, "often"])
+@pytest.mark.parametrize("probability", [-0.1, 1.1, "often", True, None])
 def test_a_share_that_is_none_is_refused(probability):
     with pytest.raises(ConfigError, match="masking"):
         SegmentMasking(6, probability)

@@ -58,7 +58,7 @@ def _build_alignment(cfg: DictConfig, model: Any) -> Any:
     if not hasattr(model, "trajectory_tokens"):
         raise ConfigError("the model has no trajectory tokens to align with sentences",
                           expected="alignment=none with this model")
-    return instantiate(cfg.alignment)(width=model.text.width, queries=hasattr(model.decoder, "first_query"))
+    return instantiate(cfg.alignment)(width=model.text.width, first_query=getattr(model.decoder, "first_query", None))
 
 
 def training_videos(cfg: DictConfig, reader: Reader) -> list[Video]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -22,6 +24,7 @@ class TrajectoryAlignment(nn.Module):
 
     Args:
         width: D of the model.
+        first_query: Makes the decoder's first queries, (B, T, 4) boxes -> (B, 1, D); None where it does not tell.
         queries: Whether to add the cosine of the first queries. Sentences about motion are then learnt sooner.
         weight: Factor of the term. A larger value learns the common space sooner, against what the decoder asks of the tokens.
         positive_weight: w+ in (0, 1), as in the matching loss. A larger value pulls together more than it pushes apart.
@@ -32,7 +35,8 @@ class TrajectoryAlignment(nn.Module):
     def __init__(
         self,
         width: int,
-        queries: bool = False,
+        first_query: Callable[[Tensor], Tensor] | None = None,
+        queries: bool = True,
         weight: float = 1.0,
         positive_weight: float = 0.7,
         scale: float = 10.0,
@@ -41,9 +45,11 @@ class TrajectoryAlignment(nn.Module):
         super().__init__()
         self.weight, self.positive_weight = weight, positive_weight
         self.match = CosineMatcher(width)
-        self.scale, self.offset = nn.Parameter(torch.tensor(scale)), nn.Parameter(torch.tensor(offset))
-        self.query_match = CosineMatcher(width) if queries else None
-        self.query_scale = nn.Parameter(torch.tensor(scale)) if queries else None
+        self.scale, self.offset = nn.Parameter(torch.tensor(float(scale))), nn.Parameter(torch.tensor(float(offset)))
+        self.first_query = first_query if queries else None
+        if self.first_query is not None:
+            self.query_match = CosineMatcher(width)
+            self.query_scale = nn.Parameter(torch.tensor(float(scale)))
 
     def forward(self, prediction: Prediction, batch: WindowBatch) -> Tensor:
         """The term of a batch.
@@ -68,9 +74,8 @@ class TrajectoryAlignment(nn.Module):
             return yes - no
 
         logits = self.scale * cosine(self.match, prediction.trajectory.mean(1, keepdim=True)) + self.offset
-        if self.query_match is not None:
-            assert prediction.query is not None
-            logits = logits + self.query_scale * cosine(self.query_match, prediction.query)
+        if self.first_query is not None:
+            logits = logits + self.query_scale * cosine(self.query_match, self.first_query(batch.boxes))
         judged, target = batch.labels >= 0, (batch.labels == 1).to(logits.dtype)
         weight = (target * self.positive_weight + (1 - target) * (1 - self.positive_weight)) * judged
         loss = F.binary_cross_entropy_with_logits(logits, target, weight=weight, reduction="sum")

@@ -41,8 +41,7 @@ class FlexHook(ReferringModel):
         hook: Makes the hook from ``channels``, ``width`` and ``grids``, e.g. a partial of
             :class:`~flexhook.model.hook.CHook`.
         temporal: Makes the temporal integration from ``channels``, ``width``, ``grids``, ``num_frames``.
-        decoder: Makes the decoder from ``width``, ``num_scales``, ``num_frames``. It may offer ``first_query(boxes)``, which an
-            alignment then learns from, too.
+        decoder: Makes the decoder from ``width``, ``num_scales``, ``num_frames``.
         num_frames: T, frames of a window.
         grid: (h, w) grid points in a box at stride 4, halved at each further scale. A finer one costs in proportion.
 
@@ -187,6 +186,4 @@ class FlexHook(ReferringModel):
             words.select(slice(None) if batch.expression is None else expression),
             reference,
         )
-        first_query = getattr(self.decoder, "first_query", None)
-        query = None if first_query is None else first_query(batch.boxes)
-        return Prediction(logits, points, trajectory[-1], (tokens, mask), query)
+        return Prediction(logits, points, trajectory[-1], (tokens, mask))

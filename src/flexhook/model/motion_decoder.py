@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from flexhook.errors import ConfigError
 from flexhook.model.decoder import PairwiseCorrespondenceDecoder
 from flexhook.model.layers import at_least_float32
 
@@ -27,12 +28,19 @@ class MotionQueryDecoder(PairwiseCorrespondenceDecoder):
         gain: Of the changes from box to box, which are some hundredths of the frame, in the embedding's first values. A larger
             one attends more to motion at first.
         expansion: The MLP has this many times D hidden units.
+
+    Raises:
+        ConfigError: ``gain`` is no number from 0, or ``expansion`` no whole number from 1.
     """
 
     def __init__(
         self, width: int, num_scales: int, num_frames: int = 4, heads: int = 8, gain: float = 40.0, expansion: int = 4
     ) -> None:
         super().__init__(width, num_scales, num_frames, heads)
+        if type(gain) not in (int, float) or not 0 <= gain < float("inf"):
+            raise ConfigError(f"decoder.gain is {gain!r}", expected="a number, 0 or more")
+        if type(expansion) is not int or expansion < 1:
+            raise ConfigError(f"decoder.expansion is {expansion!r}", expected="a whole number, 1 or more")
         self.query_norm = nn.LayerNorm(width)
         self.query_in, self.query_out = nn.Linear(width, expansion * width), nn.Linear(expansion * width, width)
         self._begin_with_changes(gain)

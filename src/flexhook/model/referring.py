@@ -67,14 +67,12 @@ class Prediction:
         points: Per scale (B, N, M, 2) reference points in [-1, 1]; None without conditioning.
         trajectory: (B, K, D) the last scale's trajectory tokens; None where a model has none.
         words: Tokens (U, L', D) of the batch's sentences and their mask (U, L'); None where a model does not keep them.
-        query: (B, 1, D) what the decoder's queries start from; None where a decoder does not tell.
     """
 
     logits: Tensor
     points: list[Tensor] | None = None
     trajectory: Tensor | None = None
     words: tuple[Tensor, Tensor] | None = None
-    query: Tensor | None = None
 
 
 class ReferringModel(nn.Module):

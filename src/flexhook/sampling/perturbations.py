@@ -51,7 +51,7 @@ class SegmentMasking:
     def __init__(self, span: int = 8, probability: float = 1.0) -> None:
         if span < 1:
             raise ConfigError(f"span is {span}", expected="a positive number")
-        if not isinstance(probability, int | float) or not 0 <= probability <= 1:
+        if type(probability) not in (int, float) or not 0 <= probability <= 1:
             raise ConfigError(f"perturbation.masking.probability is {probability!r}", expected="a number from 0 to 1")
         self.span, self.probability = span, probability
 
