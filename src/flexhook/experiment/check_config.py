@@ -109,6 +109,7 @@ RULES: dict[str, Rule] = {
     "trainer.gradient_clip_val": or_null(number(0)),
     "trainer.log_every_n_steps": whole(1),
     "scoring.frame_batch": whole(1),
+    "scoring.smoothing": whole(0),
     "scoring.max_pairs": whole(1),
     "scoring.memory_budget": number(0),
     "scoring.num_workers": whole(1),

@@ -110,7 +110,8 @@ def score_video(engine: ScoringEngine, video: Video, tracks: TrackSet, folder: P
         folder: The folder of scores.
         model: What :func:`model_key` says of the engine.
     """
-    with ScoreWriter(folder, video.name, tracks, video.expressions, key=frames_fingerprint(video), model=model) as writer:
+    with ScoreWriter(folder, video.name, tracks, video.expressions, key=frames_fingerprint(video), model=model,
+                     smoothing=engine.smoothing) as writer:
         return engine.score(video, tracks, video.expressions, writer)
 
 

@@ -93,6 +93,8 @@ class ScoringEngine:
         memory_budget: Bytes that kept contributions may take, beyond those of the windows being judged.
         num_workers: Threads that decode frames ahead of the model.
         calibration: Sentences' (U, D) features to what is added to their scores (U,); None adds nothing.
+        smoothing: Observations of its track on either side that an observation's logits are averaged with, for whoever
+            writes the scores. A larger number steadies decisions and blurs when they change.
         compile: Run the visual encoder through ``torch.compile``, which takes a minute once per batch size and pays for
             itself over some thousand frames.
     """
@@ -109,6 +111,7 @@ class ScoringEngine:
         memory_budget: float = 2e9,
         num_workers: int = 2,
         calibration: Callable[[Tensor], Tensor] | None = None,
+        smoothing: int = 0,
         compile: bool = False,
     ) -> None:
         if precision not in PRECISIONS:
@@ -116,7 +119,7 @@ class ScoringEngine:
         self.model, self.tokenize, self.image_size = model.eval().to(device), tokenize, (int(image_size[0]), int(image_size[1]))
         self.device, self.dtype = torch.device(device), PRECISIONS[precision]
         self.frame_batch, self.max_pairs, self.memory_budget = frame_batch, max_pairs, memory_budget
-        self.num_workers, self.calibration = num_workers, calibration
+        self.num_workers, self.calibration, self.smoothing = num_workers, calibration, smoothing
         self.encode_frames = torch.compile(self.model.encode_frames, dynamic=False) if compile else self.model.encode_frames
 
     def _autocast(self):

@@ -13,6 +13,7 @@ from typing import IO
 import numpy as np
 
 from flexhook.errors import InputError
+from flexhook.scoring.smoothing import smooth_tracks
 from flexhook.scoring.store import assemble, check_finite, finished_job, job_digest, score_file
 from flexhook.structures import Expression, TrackSet
 from flexhook.structures.whole_files import whole_file
@@ -33,6 +34,8 @@ class ScoreWriter:
         key: Names what else is scored (the frames): with another key nothing is taken over.
         model: Names what makes the scores (weights, precision, image size): with another model nothing is taken over, and
             scores of several models are not evaluated together.
+        smoothing: Observations of its track on either side that an observation's logits are averaged with when all rows are
+            there; 0 for none.
 
     Attributes:
         finished: Whether the video's file is complete: nothing to write any more.
@@ -43,13 +46,14 @@ class ScoreWriter:
 
     def __init__(
         self, folder: str | Path, video: str, tracks: TrackSet, expressions: Sequence[Expression], *, key: str = "",
-        model: str = "",
+        model: str = "", smoothing: int = 0,
     ) -> None:
         self.folder, self.video, self.tracks = Path(folder), video, tracks
-        self.expressions, self.key, self.model = tuple(expressions), key, model
+        self.expressions, self.key, self.smoothing = tuple(expressions), key, smoothing
+        self.model = f"{model} smoothing {smoothing}" if smoothing else model
         self.path = score_file(folder, video)
         self._row = len(self.expressions) * 2 * 4  # bytes of one observation
-        self._job = job_digest(tracks, self.expressions, key, model)
+        self._job = job_digest(tracks, self.expressions, key, self.model)
         self._partial = self.path.with_name(f".{self.path.stem}.partial")
         self.finished = finished_job(self.path) == self._job
         self._logits: IO[bytes] | None = None
@@ -96,11 +100,7 @@ class ScoreWriter:
                 rows.seek(start)
                 rows.write(b"\1" * len(logits))
         except OSError as error:
-            raise InputError(
-                f"the scores cannot be written ({error.strerror})",
-                file=self._partial,
-                hint="Make room on the disk and run the command again: it goes on where it was",
-            ) from None
+            raise self._not_written(error) from None
         self._written[start:stop] = True
 
     def finish(self) -> Path:
@@ -115,19 +115,37 @@ class ScoreWriter:
             raise ValueError(f"the writer of {self.path} is closed")
         if not self._written.all():
             raise ValueError(f"rows {self.missing()} of {self.path} are missing")
-        source = self._logits
+        shape = (len(self._written), len(self.expressions), 2)
+        try:
+            source = self._smoothed(shape) if self.smoothing and all(shape) else self._logits
+        except OSError as error:
+            raise self._not_written(error) from None
 
         def write(stream: IO[bytes]) -> None:
-            shape = (len(self._written), len(self.expressions), 2)
             np.lib.format.write_array_header_1_0(stream, {"descr": "<f4", "fortran_order": False, "shape": shape})
             source.seek(0)
             shutil.copyfileobj(source, stream, 1 << 20)
+            if source is not self._logits:
+                source.close()
 
         assemble(self.folder, self.video, self.tracks, self.expressions, self.key, self.model, write)
         self.finished = True
         shutil.rmtree(self._partial, ignore_errors=True)
         self.close()
         return self.path
+
+    def _not_written(self, error: OSError) -> InputError:
+        return InputError(f"the scores cannot be written ({error.strerror})", file=self._partial,
+                          hint="Make room on the disk and run the command again: it goes on where it was")
+
+    def _smoothed(self, shape: tuple[int, int, int]) -> IO[bytes]:
+        """The rows smoothed along their tracks, in a file of the hidden folder."""
+        path = self._partial / "smoothed"
+        rows = np.memmap(self._partial / "logits", "<f4", "r", shape=shape)
+        smoothed = np.memmap(path, "<f4", "w+", shape=shape)
+        smooth_tracks(rows, smoothed, self.tracks.tracks().values(), self.smoothing)
+        smoothed.flush()
+        return open(path, "rb")
 
     def close(self) -> None:
         """Let go of the temporary files; what was written stays for a later writer."""

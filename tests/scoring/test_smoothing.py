@@ -1,0 +1,62 @@
+"""Scores smoothed along tracks."""
+
+import numpy as np
+import pytest
+
+from flexhook.scoring.smoothing import smooth_track
+from flexhook.scoring.writer import ScoreWriter
+from flexhook.structures import Expression, TrackSet
+
+EXPRESSIONS = (Expression("cars", "cars"), Expression("red-cars", "red cars"))
+
+
+def interleaved():
+    """Two tracks that take turns in the rows, one of them with a gap."""
+    frame, identity = np.array([0, 0, 1, 1, 5, 2, 3]), np.array([1, 2, 1, 2, 1, 2, 2])
+    order = np.lexsort((identity, frame))
+    box = np.tile([0.0, 0.0, 4.0, 4.0], (7, 1))
+    return TrackSet.build(frame[order], identity[order], box)
+
+
+@pytest.mark.parametrize("reach", [0, 1, 2, 9])
+def test_each_observation_has_the_mean_of_its_neighbours(reach):
+    logits = np.random.default_rng(0).normal(size=(6, 3, 2)).astype(np.float32)
+    smooth = smooth_track(logits, reach)
+    assert smooth.dtype == np.float32
+    for i in range(6):
+        assert np.allclose(smooth[i], logits[max(i - reach, 0) : i + reach + 1].mean(0), atol=1e-6)
+
+
+def test_written_scores_are_smoothed_along_tracks_not_along_rows(tmp_path):
+    tracks = interleaved()
+    logits = np.random.default_rng(1).normal(size=(7, 2, 2)).astype(np.float32)
+    for reach in (0, 1):
+        with ScoreWriter(tmp_path / str(reach), "v", tracks, EXPRESSIONS, model="m", smoothing=reach) as writer:
+            writer.write(3, logits[3:])
+            writer.write(0, logits[:3])
+            writer.finish()
+    plain, smooth = (np.load(tmp_path / str(reach) / "v.npz")["logits"] for reach in (0, 1))
+    assert np.array_equal(plain, logits)
+    for rows in tracks.tracks().values():
+        assert np.allclose(smooth[rows[1]], logits[rows[:3]].mean(0), atol=1e-6)
+        assert np.allclose(smooth[rows[0]], logits[rows[:2]].mean(0), atol=1e-6)
+    assert [p.name for p in (tmp_path / "1").iterdir()] == ["v.npz"]  # nothing temporary is left
+
+
+def test_scores_of_another_smoothing_are_not_taken_for_these(tmp_path):
+    tracks = interleaved()
+    with ScoreWriter(tmp_path, "v", tracks, EXPRESSIONS, model="m") as writer:
+        writer.write(0, np.zeros((7, 2, 2)))
+        writer.finish()
+    assert ScoreWriter(tmp_path, "v", tracks, EXPRESSIONS, model="m").finished
+    with ScoreWriter(tmp_path, "v", tracks, EXPRESSIONS, model="m", smoothing=2) as writer:
+        assert not writer.finished
+
+
+def test_without_observations_or_expressions_there_is_nothing_to_smooth(tmp_path):
+    for name, rows, expressions in (("a", TrackSet.empty(), EXPRESSIONS), ("b", interleaved(), ())):
+        with ScoreWriter(tmp_path, name, rows, expressions, smoothing=2) as writer:
+            for start, stop in writer.missing():
+                writer.write(start, np.zeros((stop - start, len(expressions), 2)))
+            writer.finish()
+        assert writer.finished
