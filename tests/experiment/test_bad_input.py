@@ -5,6 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from toy_world import run_here
 
@@ -167,6 +168,15 @@ def test_predict_on_truncated_images_leaves_no_result(toy, model, world, tmp_pat
 def test_score_says_what_is_wrong(model, tmp_path, changes, words):
     status, said = run_here(["score", f"ckpt={model}", f"out={tmp_path}/out", *changes], tmp_path)
     assert_one_message(status, said, "score", *words)
+
+
+def test_checkpoint_of_another_version_is_named(model, tmp_path):
+    """A setting of the model that this version does not know."""
+    checkpoint = torch.load(model, weights_only=True)
+    checkpoint["flexhook"]["config"]["model"]["twist"] = 1.0
+    torch.save(checkpoint, tmp_path / "old.ckpt")
+    status, said = run_here(["score", f"ckpt={tmp_path}/old.ckpt", f"out={tmp_path}/out"], tmp_path)
+    assert_one_message(status, said, "score", "old.ckpt", "twist", "Use the version of flexhook that trained it")
 
 
 @pytest.mark.parametrize("command", ["score", "predict"])

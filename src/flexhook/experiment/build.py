@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from flexhook.datasets.reader import Reader, load
-from flexhook.errors import ConfigError
+from flexhook.errors import ConfigError, InputError
 from flexhook.experiment.checkpoints import load_weights, read_checkpoint
 from flexhook.experiment.datamodule import ReferringDataModule, require_videos
 from flexhook.experiment.module import ReferringModule
@@ -105,13 +106,20 @@ def build_trained(checkpoint: dict, path: str | Path) -> torch.nn.Module:
         path: Its name, for messages.
 
     Raises:
-        InputError: The weights do not fit, or those of a frozen encoder cannot be had.
+        InputError: The weights do not fit, or those of a frozen encoder cannot be had, or the model's settings are of another
+            version.
     """
     ours = checkpoint["flexhook"]
     cfg: Any = OmegaConf.create(ours["config"])
     for part in {"visual", "text"}.difference(ours.get("frozen", {})):
         source = {"pretrained": False, "weights": None}
         cfg.model[part].update({key: value for key, value in source.items() if key in cfg.model[part]})
-    model = build_model(cfg)
+    try:
+        model = build_model(cfg)
+    except InstantiationException as error:
+        if not isinstance(error.__cause__, TypeError):
+            raise
+        raise InputError(f"its model cannot be made: {error.__cause__}", file=path, expected="settings that this version knows",
+                         hint="Use the version of flexhook that trained it, or train it again") from None
     load_weights(model, checkpoint, path)
     return model
