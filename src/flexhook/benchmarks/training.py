@@ -5,22 +5,25 @@ from __future__ import annotations
 import argparse
 import gc
 import tempfile
-import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import chain, repeat
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from hydra.utils import instantiate
 from PIL import Image
 
 from flexhook.benchmarks.made_up import PAPER, SIZE, TOY, Sizes, made_up_video, random_model
-from flexhook.benchmarks.measurement import Clock, machine, peak_memory
+from flexhook.benchmarks.measurement import Clock, add_accelerator, device_clock, machine, peak_memory
 from flexhook.errors import InputError
 from flexhook.experiment.datamodule import ReferringDataModule
 from flexhook.experiment.module import ReferringModule
+from flexhook.experiment.scoring_job import best_device
 from flexhook.sampling.items import ValidationItems
 from flexhook.structures import ImageFiles, Video
 
@@ -28,6 +31,7 @@ QUOTED = 7.5
 """Seconds forward and backward of a window of 36 expressions of the published code, where the targets were set (2 cores)."""
 PUBLISHED_HOURS = 1.91
 EPOCHS = 20
+PRECISIONS = {"32-true": None, "bf16-mixed": torch.bfloat16}
 #: Items of an epoch: counted in KITTI's tracking labels of the training videos 0000-0004, 0006-0010, 0012, 0014-0016, 0018
 #: and 0020 (cars, vans and pedestrians, tracks of 4 observations or more, stride 2, all of them referred to).
 WINDOWS, CLIPS = 13_677, 2_635
@@ -42,26 +46,30 @@ class Measured:
     """What some steps of one kind of items took.
 
     Attributes:
+        now: Tells the wall clock's seconds.
         pairs: (window, expression) pairs.
         windows: Windows.
         steps: Steps.
         sentences: Different sentences encoded.
         frames: Frames encoded.
-        compute: Forward and backward.
+        compute: Clock of forward and backward.
         waiting: For batches.
         parts: Wall seconds by part.
         decoding: Share of the time that steps wait for batches whose pictures are decoded and resized anew.
     """
 
+    now: Callable[[], float]
     pairs: int = 0
     windows: int = 0
     steps: int = 0
     sentences: int = 0
     frames: int = 0
-    compute: Clock = field(default_factory=Clock)
     waiting: Clock = field(default_factory=Clock)
     parts: dict[str, float] = field(default_factory=dict)
     decoding: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.compute = Clock(self.now)
 
     @property
     def wait(self) -> float:
@@ -81,27 +89,32 @@ def run(argv: list[str]) -> int:
     parser.add_argument("--tracks", type=int, default=8, help="trajectories per clip (default: %(default)s)")
     parser.add_argument("--expressions", type=int, default=465, help="sentences of the video (default: %(default)s, V2's mean)")
     parser.add_argument("--workers", type=int, default=1, help="loading processes (default: %(default)s)")
+    add_accelerator(parser)
+    parser.add_argument("--precision", choices=PRECISIONS, default="32-true", help="of the arithmetic (default: %(default)s)")
     parser.add_argument("--toy", action="store_true", help="a small model of the same kind, to try the benchmark out")
     arguments = parser.parse_args(argv)
     if min(arguments.steps, arguments.tracks, arguments.expressions) < 1 or arguments.workers < 0:
         raise InputError("a number is too small", expected="1 step, track and expression, 0 workers or more")
     sizes = TOY if arguments.toy else PAPER
-    print(f"{machine()}\n{arguments.tracks} trajectories per clip, 36 of {arguments.expressions} expressions per window, "
-          f"images {sizes.image_size[0]}x{sizes.image_size[1]}, full fine-tuning, float32\n", flush=True)
+    device, precision = best_device(arguments.accelerator), arguments.precision
+    print(f"{machine(device)}\n{arguments.tracks} trajectories per clip, 36 of {arguments.expressions} expressions per window, "
+          f"images {sizes.image_size[0]}x{sizes.image_size[1]}, full fine-tuning, {precision}\n", flush=True)
     with tempfile.TemporaryDirectory() as place:
         video = _with_files(made_up_video(60, arguments.tracks, arguments.expressions), Path(place) / "frames")
         kinds = {"one-window items": ("sampling=windows",), "clips": ("sampling=clips",),
                  "clips, shared order": ("sampling=clips", "sampling.shared_order=true")}
         results = {}
         for name, overrides in kinds.items():
-            results[name] = _measure(sizes, overrides, video, Path(place) / "cache", arguments.steps, arguments.workers)
+            results[name] = _measure(
+                sizes, overrides, video, Path(place) / "cache", arguments.steps, arguments.workers, device, precision
+            )
             gc.collect()  # the model before the next one is built
-        _print_table(results, sizes is PAPER)
+        _print_table(results, sizes is PAPER and device.type == "cpu")
         for name, measured in results.items():
             total = sum(measured.parts.values())
             shares = ", ".join(f"{part} {100 * s / total:.0f} %" for part, s in measured.parts.items())
             print(f"where the time of {name} goes: {shares}")
-        print(f"peak memory {peak_memory() / 2**20:.0f} MB")
+        print(f"peak memory {peak_memory(device) / 2**20:.0f} MB")
         _print_loading(video, sizes.image_size, Path(place) / "cache")
     if sizes is PAPER:
         _print_projection(results)
@@ -121,12 +134,17 @@ def _with_files(video: Video, folder: Path) -> Video:
     return replace(video, frames=ImageFiles(paths))
 
 
-def _measure(sizes: Sizes, overrides: tuple[str, ...], video: Video, cache: Path, steps: int, workers: int) -> Measured:
+def _measure(
+    sizes: Sizes, overrides: tuple[str, ...], video: Video, cache: Path, steps: int, workers: int,
+    device: torch.device, precision: str,
+) -> Measured:
     model, cfg = random_model(sizes, overrides)
     module = ReferringModule(
         model, instantiate(cfg.loss.match), instantiate(cfg.loss.regulariser), lambda parameters: None
-    ).train()
-    decoded, measured = Measured(), Measured()
+    ).train().to(device)
+    clock, dtype = device_clock(device), PRECISIONS[precision]
+    step = partial(_step, module, device, dtype)
+    decoded, measured = Measured(clock), Measured(clock)
     for result, images in ((decoded, None), (measured, cache)):
         data = ReferringDataModule(
             [video], [], instantiate(cfg.sampling["items"]), lambda videos: ValidationItems(videos, cfg.num_frames, 2),
@@ -135,13 +153,14 @@ def _measure(sizes: Sizes, overrides: tuple[str, ...], video: Video, cache: Path
         )  # fmt: skip
         data.prepare_data()
         batches: Iterator[Any] = chain.from_iterable(repeat(data.train_dataloader()))
-        _step(module, next(batches), Measured())
+        for _ in range(1 if device.type == "cpu" else 3):
+            step(next(batches), Measured(clock))
         if result is measured:
             _part_clocks(model, measured)
         for _ in range(steps):
             with result.waiting():
                 batch = next(batches)
-            _step(module, batch, result)
+            step(batch, result)
     measured.decoding = decoded.wait
     measured.parts = {"visual": 0.0, "text": 0.0, "rest": 0.0, "backward": 0.0} | measured.parts
     measured.parts["rest"] = measured.parts.pop("forward") - measured.parts["visual"] - measured.parts["text"]
@@ -157,23 +176,25 @@ def _part_clocks(model: Any, measured: Measured) -> None:
 
 def _timed(forward: Callable[..., Any], measured: Measured, name: str) -> Callable[..., Any]:
     def timed(*arguments: Any) -> Any:
-        start = time.perf_counter()
+        start = measured.now()
         out = forward(*arguments)
-        measured.parts[name] = measured.parts.get(name, 0.0) + time.perf_counter() - start
+        measured.parts[name] = measured.parts.get(name, 0.0) + measured.now() - start
         return out
 
     return timed
 
 
-def _step(module: ReferringModule, batch: Any, measured: Measured) -> None:
-    """Forward and backward of one batch."""
+def _step(module: ReferringModule, device: torch.device, dtype: torch.dtype | None, batch: Any, measured: Measured) -> None:
+    """Forward and backward of one batch, its way to the device included."""
     module.zero_grad(set_to_none=True)
     with measured.compute():
-        start = time.perf_counter()
-        loss = module.objective(module(batch), batch)["loss"]
-        middle = time.perf_counter()
+        start = measured.now()
+        batch = batch.to(device)
+        with torch.autocast(device.type, dtype) if dtype is not None else nullcontext():
+            loss = module.objective(module(batch), batch)["loss"]
+        middle = measured.now()
         loss.backward()
-        end = time.perf_counter()
+        end = measured.now()
     for name, seconds in (("forward", middle - start), ("backward", end - middle)):
         measured.parts[name] = measured.parts.get(name, 0.0) + seconds
     measured.pairs += batch.labels.numel()

@@ -27,7 +27,7 @@ def score_window_by_window(
     """Encode the frames and sentences of every window again for every group of expressions.
 
     Args:
-        model: The model, in evaluation mode.
+        model: The model, in evaluation mode, on the device that is to compute.
         tokenize: The text encoder's tokeniser.
         image_size: (height, width) the model sees.
         video: The video.
@@ -41,7 +41,7 @@ def score_window_by_window(
     """
     plan = ScoringPlan.of(tracks, model.num_frames, np.ones(len(tracks), bool))
     rows = np.arange(len(tracks)) if rows is None else rows
-    out = np.zeros((len(rows), len(expressions), 2), np.float32)
+    out, device = np.zeros((len(rows), len(expressions), 2), np.float32), next(model.parameters()).device
     for k, row in enumerate(rows):
         images = []
         for frame in plan.frames[row]:
@@ -53,5 +53,5 @@ def score_window_by_window(
         for start in range(0, len(expressions), group):
             ids, mask = tokenize([e.sentence for e in expressions[start : start + group]])
             batch = WindowBatch(frame=torch.arange(model.num_frames)[None], boxes=boxes, mask=mask, images=pictures, ids=ids)
-            out[k, start : start + group] = model(batch).logits[0, -1].numpy()
+            out[k, start : start + group] = model(batch.to(device)).logits[0, -1].cpu().numpy()
     return out
