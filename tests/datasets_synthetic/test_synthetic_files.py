@@ -208,10 +208,10 @@ def test_two_runs_may_make_the_same_world_at_once(tiny, tmp_path, monkeypatch, o
     """The slower one takes the faster one's, if it is the world that it wants."""
     small, root = replace(tiny, frames=8, expressions=16), tmp_path / "set"
 
-    def slow(config, workers):
+    def slow(*arguments):
         monkeypatch.undo()
         generate(root, replace(small, seed=other), workers=1)
-        return simulate_world(config, workers)
+        return simulate_world(*arguments)
 
     monkeypatch.setattr("flexhook.datasets.synthetic.write.simulate_world", slow)
     with nullcontext() if other == small.seed else pytest.raises(InputError, match="seed = 1"):

@@ -155,8 +155,10 @@ class Crowd:
             axis=-1,
         )
         large = height * scale > self.config.min_height * 1.05
-        clear = sees_past_blocks(self.ego[:, :2], poses[:, :2])
-        return _Sight((forward > 1.0) & large & inside & clear, box, forward)
+        seen = (forward > 1.0) & large & inside
+        if seen.any():
+            seen[seen] = sees_past_blocks(self.ego[seen, :2], poses[seen, :2])
+        return _Sight(seen, box, forward)
 
     def _hidden_with(self, new: _Sight) -> np.ndarray:
         """(objects + 1, n) whether each object is hidden by one nearer, the new one included."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
+
 import cv2
 import numpy as np
 
@@ -9,7 +12,7 @@ from flexhook.datasets.synthetic.camera import Camera, place
 from flexhook.datasets.synthetic.config import WorldConfig
 from flexhook.datasets.synthetic.ground import Ground
 from flexhook.datasets.synthetic.mesh import Batch
-from flexhook.datasets.synthetic.order import drawing_order, parts_at
+from flexhook.datasets.synthetic.order import Solid, drawing_order, parts_at
 from flexhook.datasets.synthetic.scene import Scene
 from flexhook.datasets.synthetic.scenery import Scenery
 from flexhook.datasets.synthetic.thing import HISTORY
@@ -22,17 +25,42 @@ _SHADOW = np.array([52.0, 52.0, 54.0])
 _SHADOW_SHAPE = np.array([[-1, 0, -1], [1, 0, -1], [1, 0, 1], [-1, 0, 1]])
 
 
+def picture_names(frames: int) -> list[str]:
+    """Names of a video's picture files."""
+    return [f"{frame:06d}.jpg" for frame in range(frames)]
+
+
+def write_pictures(scene: Scene, config: WorldConfig, folder: Path, orders: Sequence[list[Solid]] | None = None) -> None:
+    """Draw every frame of a scene into a new folder.
+
+    Args:
+        scene: The scene.
+        config: The world.
+        folder: The folder; it must not exist.
+        orders: See :class:`Painter`.
+    """
+    folder.mkdir(parents=True)
+    painter = Painter(scene, config, orders)
+    for frame, name in enumerate(picture_names(scene.frames)):
+        picture = cv2.cvtColor(painter.draw(frame), cv2.COLOR_RGB2BGR)
+        done, data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, config.jpeg_quality])
+        if not done:
+            raise RuntimeError("OpenCV did not encode a picture as JPEG")
+        (folder / name).write_bytes(data.tobytes())
+
+
 class Painter:
     """Draws the frames of one scene.
 
     Args:
         scene: The scene.
         config: The world; its image size is that of the pictures.
+        orders: The scene's drawing order at every frame, where it is known.
     """
 
-    def __init__(self, scene: Scene, config: WorldConfig) -> None:
+    def __init__(self, scene: Scene, config: WorldConfig, orders: Sequence[list[Solid]] | None = None) -> None:
         rng = np.random.default_rng([config.seed, scene.index, 2])
-        self.scene, self.size = scene, config.image_size
+        self.scene, self.size, self.orders = scene, config.image_size, orders
         self.ground = Ground(rng)
         zenith, horizon = rng.uniform(150, 200), rng.uniform(205, 232)
         self.haze = np.clip(horizon * np.array([0.97, 1.0, 1.03]), 0, 255)
@@ -67,7 +95,7 @@ class Painter:
         ego = self.scene.ego[HISTORY + frame]
         eye = np.array([ego[0], self.camera.height, ego[1]])
         batch = Batch(self.sun)
-        for solid in drawing_order(self.scene, frame):
+        for solid in drawing_order(self.scene, frame) if self.orders is None else self.orders[frame]:
             if solid.block is not None:
                 self.scenery.add_block(batch, solid.block, ego)
             elif solid.tree is not None:

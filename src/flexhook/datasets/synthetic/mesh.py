@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from flexhook.datasets.synthetic.camera import NEAR, Camera, clip_near, place
-from flexhook.datasets.synthetic.parts import Face, Part
+from flexhook.datasets.synthetic.parts import Part
 
 _SHIFT = 4
 
@@ -59,17 +59,18 @@ def _mesh(part: Part) -> Mesh:
         np.cumsum([len(p) for p in polygons]),
         np.array(colours, float),
         np.array(face),
-        np.stack([_outward(f, middle) for f in part.faces]),
+        _outward(np.stack([f.corners[:3] for f in part.faces]), np.stack([f.corners.mean(0) for f in part.faces]) - middle),
         np.stack([f.corners[0] for f in part.faces]),
         middle,
         part.layer,
     )
 
 
-def _outward(face: Face, middle: np.ndarray) -> np.ndarray:
-    normal = np.cross(face.corners[1] - face.corners[0], face.corners[2] - face.corners[0])
-    normal /= np.linalg.norm(normal)
-    return -normal if normal @ (face.corners.mean(0) - middle) < 0 else normal
+def _outward(corners: np.ndarray, out: np.ndarray) -> np.ndarray:
+    """Unit normals (f, 3) of faces by three corners (f, 3, 3) of each, on the side to which ``out`` (f, 3) points."""
+    normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    normal /= np.sqrt((normal**2).sum(-1, keepdims=True))
+    return np.where((normal * out).sum(-1, keepdims=True) < 0, -normal, normal)
 
 
 @dataclass(eq=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -37,29 +38,36 @@ class Observations:
     unoccluded: np.ndarray
 
 
-def observe(scene: Scene, config: WorldConfig) -> Observations:
+def observe(scene: Scene, config: WorldConfig, orders: Sequence[list[Solid]] | None = None) -> Observations:
     """The visible objects of every frame.
 
     An object is visible if its box is at least ``min_height`` pixels high and a quarter of that wide, at least
     ``min_inside`` of its volume is inside the view, and at least ``min_unoccluded`` of what the frame shows of it is
     not hidden by something nearer.
+
+    Args:
+        scene: The scene.
+        config: The world.
+        orders: The scene's :func:`~flexhook.datasets.synthetic.order.drawing_order` at every frame, where it is known.
     """
     rows = [
         (frame, thing, *box, unoccluded)
         for frame in range(scene.frames)
-        for thing, box, unoccluded in _observe_frame(scene, frame, config)
+        for thing, box, unoccluded in _observe_frame(scene, frame, config, orders[frame] if orders else None)
     ]
     table = np.array(rows, np.float64).reshape(-1, 7)
     return Observations(table[:, 0].astype(np.int64), table[:, 1].astype(np.int64), table[:, 2:6], table[:, 6])
 
 
-def _observe_frame(scene: Scene, frame: int, config: WorldConfig) -> list[tuple[int, np.ndarray, float]]:
+def _observe_frame(
+    scene: Scene, frame: int, config: WorldConfig, order: list[Solid] | None
+) -> list[tuple[int, np.ndarray, float]]:
     """(object, box, unoccluded share) of a frame's visible objects, by object."""
     camera = scene.camera
     height, width = camera.size
     owner = np.zeros(camera.scaled(_RASTER).size, np.uint8)
     found: list[tuple[int, np.ndarray, tuple[slice, slice], int]] = []
-    solids = drawing_order(scene, frame)
+    solids = drawing_order(scene, frame) if order is None else order
     for solid, outlines in zip(solids, outlines_of(solids, camera, scene.ego[HISTORY + frame]), strict=True):
         if not outlines:
             continue

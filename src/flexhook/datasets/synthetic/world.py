@@ -1,16 +1,19 @@
-"""A whole dataset without its pictures: scenes, what is visible in them, and what is said about it."""
+"""A whole dataset: scenes, what is visible in them, and what is said about it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import cv2
 import numpy as np
 
 from flexhook.datasets.expressions import slug
 from flexhook.datasets.synthetic.config import WorldConfig
+from flexhook.datasets.synthetic.drawing import write_pictures
 from flexhook.datasets.synthetic.kinds import CATEGORIES, KINDS
 from flexhook.datasets.synthetic.meanings import Facts, facts_of
+from flexhook.datasets.synthetic.order import drawing_order
 from flexhook.datasets.synthetic.scene import EGO_MODES, Scene, simulate
 from flexhook.datasets.synthetic.selection import Statement, select
 from flexhook.datasets.synthetic.visibility import Observations, observe
@@ -20,7 +23,7 @@ from flexhook.structures import Expression, Frames, TrackSet, Video, make_labels
 
 @dataclass(frozen=True, eq=False)
 class SimulatedVideo:
-    """A video before it is drawn.
+    """A video and what is said of it.
 
     Attributes:
         scene: All that happens.
@@ -45,25 +48,32 @@ class SimulatedVideo:
         return Video(self.scene.name, self.scene.camera.size, frames, truth, expressions, labels)
 
 
-def simulate_world(config: WorldConfig, workers: int | None = None) -> dict[str, SimulatedVideo]:
-    """Simulate all videos and choose their sentences; nothing is drawn.
+def simulate_world(
+    config: WorldConfig, workers: int | None = None, pictures: Path | None = None
+) -> dict[str, SimulatedVideo]:
+    """Simulate all videos and choose their sentences.
 
     Args:
         config: The world.
         workers: Processes; by default one per processor. The result does not depend on it.
+        pictures: Where a folder of pictures per video goes; None draws nothing.
 
     Returns:
         Videos by name, in the order of the splits.
     """
     names = [(name, EGO_MODES[k % len(EGO_MODES)]) for split in config.splits.values() for k, name in enumerate(split)]
-    jobs = [(name, index, mode, config) for index, (name, mode) in enumerate(names)]
+    jobs = [(name, index, mode, config, pictures) for index, (name, mode) in enumerate(names)]
     scenes = {scene.name: (scene, seen) for scene, seen in spread(_simulate_one, jobs, workers)}
     facts = {name: facts_of(scene, seen) for name, (scene, seen) in scenes.items()}
     statements = select(facts, config)
     return {name: SimulatedVideo(*scenes[name], facts[name], tuple(statements[name])) for name in scenes}
 
 
-def _simulate_one(job: tuple[str, int, str, WorldConfig]) -> tuple[Scene, Observations]:
+def _simulate_one(job: tuple[str, int, str, WorldConfig, Path | None]) -> tuple[Scene, Observations]:
+    name, index, mode, config, pictures = job
     cv2.setNumThreads(1)
-    scene = simulate(*job)
-    return scene, observe(scene, job[3])
+    scene = simulate(name, index, mode, config)
+    orders = [drawing_order(scene, frame) for frame in range(scene.frames)]
+    if pictures is not None:
+        write_pictures(scene, config, pictures / name, orders)
+    return scene, observe(scene, config, orders)

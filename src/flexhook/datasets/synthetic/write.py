@@ -10,12 +10,11 @@ import tempfile
 from dataclasses import asdict
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from flexhook.datasets.mot import write_mot
 from flexhook.datasets.synthetic.config import VERSION, WorldConfig
-from flexhook.datasets.synthetic.drawing import Painter
+from flexhook.datasets.synthetic.drawing import picture_names
 from flexhook.datasets.synthetic.tracker import simulate_tracker
 from flexhook.datasets.synthetic.workers import spread
 from flexhook.datasets.synthetic.world import SimulatedVideo, simulate_world
@@ -46,8 +45,6 @@ def generate(root: str | Path, config: WorldConfig, workers: int | None = None) 
     """
     root = Path(root)
     _refuse_full(root)
-    log.info("simulating %d videos of %d frames", sum(map(len, config.splits.values())), config.frames)
-    videos = simulate_world(config, workers)
     try:
         root.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix=f".{root.name}.", suffix=".tmp", dir=root.parent))
@@ -55,7 +52,8 @@ def generate(root: str | Path, config: WorldConfig, workers: int | None = None) 
         problem, hint = f"the folder cannot be made ({error.strerror})", "Choose a folder that you may write to"
         raise InputError(problem, file=root, expected="a new folder", hint=hint) from None
     try:
-        log.info("drawing them")
+        log.info("simulating and drawing %d videos of %d frames", sum(map(len, config.splits.values())), config.frames)
+        videos = simulate_world(config, workers, temporary / _IMAGES)
         spread(_write_video, [(temporary, video, config) for video in videos.values()], workers)
         text = json.dumps(_manifest(videos, config), indent=1)
         (temporary / MANIFEST).write_text(text + "\n", encoding="utf-8")
@@ -132,18 +130,8 @@ def _manifest(videos: dict[str, SimulatedVideo], config: WorldConfig) -> dict:
 
 def _write_video(job: tuple[Path, SimulatedVideo, WorldConfig]) -> None:
     root, simulated, config = job
-    cv2.setNumThreads(1)
     scene = simulated.scene
-    images = root / _IMAGES / scene.name
-    images.mkdir(parents=True)
-    files = [images / f"{frame:06d}.jpg" for frame in range(scene.frames)]
-    painter = Painter(scene, config)
-    for frame, file in enumerate(files):
-        picture = cv2.cvtColor(painter.draw(frame), cv2.COLOR_RGB2BGR)
-        done, data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, config.jpeg_quality])
-        if not done:
-            raise RuntimeError("OpenCV did not encode a picture as JPEG")
-        file.write_bytes(data.tobytes())
+    files = [root / _IMAGES / scene.name / name for name in picture_names(scene.frames)]
     video = simulated.as_video(ImageFiles(files))
     _write_labels(root / _LABELS / scene.name, video)
     _write_expressions(root / "expression" / scene.name, video)
