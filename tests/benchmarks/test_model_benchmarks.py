@@ -24,7 +24,8 @@ def test_made_up_content_is_like_real_content():
 
 
 def test_scoring_benchmark_agrees_with_the_one_window_path(capsys):
-    assert run(["scoring", "--toy", "--frames", "3", "--tracks", "2", "--expressions", "16", "--part", "2", "--accelerator", "cpu"]) == 0
+    sizes = ["--frames", "3", "--tracks", "2", "--expressions", "16", "--part", "2"]
+    assert run(["scoring", "--toy", *sizes, "--accelerator", "cpu"]) == 0
     out = capsys.readouterr().out
     assert float(re.search(r"2 windows x 8 expressions: (\S+)", out)[1]) < 1e-4
     assert "3 frames encoded once, 0 again" in out
