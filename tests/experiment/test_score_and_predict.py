@@ -10,6 +10,7 @@ from omegaconf import OmegaConf
 from toy_world import ToyText, ToyVisual, run_here
 
 from flexhook.datasets.mot import read_mot
+from flexhook.scoring.smoothing import smooth_track
 from flexhook.scoring.store import read_expressions, read_scores
 
 
@@ -43,6 +44,18 @@ def test_score_gives_the_runs_scores(tiny, best, tmp_path):
     assert status == 0, said
     metrics = json.loads((tmp_path / "scored/metrics.json").read_text())
     assert metrics == {k: v for k, v in tiny.metrics.items() if not k.startswith("val/")}
+
+
+def test_options_of_scoring_are_those_of_the_training_unless_given(tiny, best, tmp_path):
+    """The run averaged each score with one on either side; without that, its scores are what those are the means of."""
+    status, said = run_here(["score", f"ckpt={best}", f"out={tmp_path}", "scoring.smoothing=0"], tiny.folder)
+    assert status == 0, said
+    kept = OmegaConf.load(tmp_path / "config.yaml").scoring
+    assert (kept.smoothing, kept.precision, kept.calibration) == (0, "float32", None)
+    plain, averaged = read_scores(tmp_path / "scores", "0003"), read_scores(tiny.run / "scores", "0003")
+    assert np.abs(plain.logits - averaged.logits).max() > 0.01
+    for rows in averaged.tracks.tracks().values():
+        np.testing.assert_allclose(smooth_track(plain.logits[rows], 1), averaged.logits[rows], atol=1e-6)
 
 
 def test_model_decides_something(tiny):

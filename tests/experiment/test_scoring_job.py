@@ -6,8 +6,11 @@ import shutil
 
 import numpy as np
 import pytest
+from omegaconf import OmegaConf
 from toy_world import ToyText, run_here, write_toy_world
 
+from flexhook.experiment.config_folder import config_folder
+from flexhook.experiment.scoring_job import scoring_options
 from flexhook.scoring.store import read_expressions, read_scores, scored_videos
 
 
@@ -203,3 +206,13 @@ def test_predict_keeps_what_is_done(predict, monkeypatch, checkpoints):
     os.utime(checkpoints[0])  # it was read, or copied
     np.testing.assert_array_equal(predict(), before)
     assert [report.windows for report in reports] == [0]
+
+
+def test_options_as_trained_are_all_options():
+    """A new option of scoring must say whether it changes scores."""
+    groups = [OmegaConf.load(config_folder() / f"scoring/{name}.yaml") for name in ("default", "as_trained")]
+    assert set(groups[0]) == set(groups[1])
+    given, trained = groups[1], OmegaConf.create({"scoring": {"smoothing": 3, "calibration": None, "max_pairs": 7}})
+    options = scoring_options(given, trained)  # of a version that had no precision and no exit_scale
+    speed = ("frame_batch", "max_pairs", "memory_budget", "num_workers", "compile")
+    assert options == {"smoothing": 3, "calibration": None} | {key: groups[0][key] for key in speed}

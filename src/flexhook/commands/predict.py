@@ -30,7 +30,7 @@ def task(cfg: DictConfig) -> None:
     check_tracks(tracks, video, cfg)
 
     from flexhook.experiment.build import load_model
-    from flexhook.experiment.scoring_job import best_device, build_engine, model_key, score_video
+    from flexhook.experiment.scoring_job import best_device, build_engine, model_key, score_video, scoring_options
     from flexhook.pictures.outcomes import ScoredExpression
     from flexhook.pictures.overlay import write_overlay
     from flexhook.scoring.folder import merge_expressions
@@ -38,7 +38,7 @@ def task(cfg: DictConfig) -> None:
 
     print(f"loading {cfg.ckpt}", flush=True)
     model, trained = load_model(cfg.ckpt)
-    trained.scoring = cfg.scoring
+    trained.scoring = scoring_options(cfg.scoring, trained)
     engine, out = build_engine(model, trained, best_device(cfg.accelerator)), Path(cfg.out)
     print(f"scoring {len(tracks)} boxes of {len(tracks.tracks())} tracks in {video.num_frames} frames against "
           f"{len(video.expressions)} sentences on {engine.device}", flush=True)

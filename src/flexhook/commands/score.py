@@ -19,12 +19,12 @@ def task(cfg: DictConfig) -> None:
     from flexhook.experiment.build import build_reader, load_model
     from flexhook.experiment.check_config import check_config
     from flexhook.experiment.run_folder import write_config
-    from flexhook.experiment.scoring_job import best_device, build_engine, build_tracker, score_videos
+    from flexhook.experiment.scoring_job import best_device, build_engine, build_tracker, score_videos, scoring_options
 
     check_config(cfg)
     print(f"loading {cfg.ckpt}", flush=True)
     model, trained = load_model(cfg.ckpt)
-    trained.scoring = cfg.scoring
+    trained.scoring = scoring_options(cfg.scoring, trained)
     if cfg.get("data"):
         trained.data = OmegaConf.to_container(cfg.data, resolve=True)
     reader = build_reader(trained)

@@ -33,6 +33,22 @@ def best_device(accelerator: str = "auto") -> torch.device:
     return torch.device("cuda" if accelerator != "cpu" and torch.cuda.is_available() else "cpu")
 
 
+def scoring_options(given: DictConfig, trained: DictConfig) -> DictConfig:
+    """The options of scoring, where they are missing (``???``) those that the model was trained with.
+
+    Args:
+        given: ``scoring`` of the command.
+        trained: The configuration in the checkpoint. What it does not have, of an earlier version, is left to the engine.
+    """
+    options, other = OmegaConf.create(), trained.get("scoring") or {}
+    for key in given:
+        if not OmegaConf.is_missing(given, key):
+            options[key] = given[key]
+        elif key in other:
+            options[key] = other[key]
+    return options
+
+
 def build_engine(model: Any, cfg: DictConfig, device: torch.device) -> ScoringEngine:
     """The engine that ``cfg.scoring`` describes; a calibration learns from the training videos."""
     options: Any = OmegaConf.to_container(cfg.scoring, resolve=True)
