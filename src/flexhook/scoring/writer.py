@@ -116,19 +116,18 @@ class ScoreWriter:
         if not self._written.all():
             raise ValueError(f"rows {self.missing()} of {self.path} are missing")
         shape = (len(self._written), len(self.expressions), 2)
-        try:
-            source = self._smoothed(shape) if self.smoothing and all(shape) else self._logits
-        except OSError as error:
-            raise self._not_written(error) from None
+        with contextlib.ExitStack() as files:
+            try:
+                source = files.enter_context(self._smoothed(shape)) if self.smoothing and all(shape) else self._logits
+            except OSError as error:
+                raise self._not_written(error) from None
 
-        def write(stream: IO[bytes]) -> None:
-            np.lib.format.write_array_header_1_0(stream, {"descr": "<f4", "fortran_order": False, "shape": shape})
-            source.seek(0)
-            shutil.copyfileobj(source, stream, 1 << 20)
-            if source is not self._logits:
-                source.close()
+            def write(stream: IO[bytes]) -> None:
+                np.lib.format.write_array_header_1_0(stream, {"descr": "<f4", "fortran_order": False, "shape": shape})
+                source.seek(0)
+                shutil.copyfileobj(source, stream, 1 << 20)
 
-        assemble(self.folder, self.video, self.tracks, self.expressions, self.key, self.model, write)
+            assemble(self.folder, self.video, self.tracks, self.expressions, self.key, self.model, write)
         self.finished = True
         shutil.rmtree(self._partial, ignore_errors=True)
         self.close()
