@@ -21,7 +21,8 @@ def test_every_experiment_passes(experiment):
     check_config(composed(f"experiment={experiment}"))
 
 
-@pytest.mark.parametrize("wrong", ["sampling.expressions=0", "optim.epochs=many", "num_frames=0", "trainer.max_time=20"])
+@pytest.mark.parametrize("wrong", ["sampling.expressions=0", "optim.epochs=many", "num_frames=0", "trainer.max_time=20",
+                                   "scoring.smoothing=-1", "scoring.smoothing=1.5", "scoring.smoothing=two"])
 def test_a_wrong_value_is_named(wrong):
     with pytest.raises(ConfigError, match=wrong.partition("=")[0]):
         check_config(composed("experiment=synthetic", wrong))

@@ -10,6 +10,7 @@ from omegaconf import OmegaConf
 from toy_world import ToyText, ToyVisual, run_here
 
 from flexhook.datasets.mot import read_mot
+from flexhook.experiment.config_folder import config_folder
 from flexhook.scoring.smoothing import smooth_track
 from flexhook.scoring.store import read_expressions, read_scores
 
@@ -96,6 +97,24 @@ def test_predict_agrees_with_score(tiny, predicted):
         assert chosen.frame.tolist() == accepted.frame.tolist()
         assert chosen.identity.tolist() == accepted.identity.tolist()
         np.testing.assert_allclose(chosen.box, accepted.box, atol=0.01)
+
+
+def test_predict_asks_for_no_training_data(tiny, predicted, best, tmp_path):
+    """A calibration would read it; predict leaves it out, says so, and gives what it gives without."""
+    checkpoint = torch.load(best, weights_only=True)
+    calibration = OmegaConf.load(config_folder() / "scoring/calibrated.yaml").calibration
+    checkpoint["flexhook"]["config"]["scoring"]["calibration"] = OmegaConf.to_container(calibration)
+    torch.save(checkpoint, tmp_path / "calibrated.ckpt")
+    data = tiny.folder / "data/synthetic_tiny"
+    status, said = run_here([
+        "predict", f"video={data}/KITTI/training/image_02/0003", f"tracks={data}/tracks/simulated/0003/car/predict.txt",
+        f"sentences={json.dumps(predicted[1])}", f"ckpt={tmp_path}/calibrated.ckpt", "frame_size=[375,1242]", "overlay=false",
+    ], tmp_path)  # fmt: skip
+    assert status == 0, said
+    assert "without the calibration" in said
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["calibrated.ckpt", "outputs"]
+    there, here = (read_scores(folder / "scores", "0003").logits for folder in (predicted[0], tmp_path / "outputs/predict"))
+    np.testing.assert_array_equal(there, here)
 
 
 def test_predict_shortens_a_long_sentence_with_one_warning(tiny, best, tmp_path):

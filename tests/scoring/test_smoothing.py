@@ -1,13 +1,17 @@
 """Scores smoothed along tracks."""
 
+import errno
+import os
+
 import numpy as np
 import pytest
 
+from flexhook.errors import InputError
 from flexhook.scoring.smoothing import smooth_track
 from flexhook.scoring.writer import ScoreWriter
 from flexhook.structures import Expression, TrackSet
 
-EXPRESSIONS = (Expression("cars", "cars"), Expression("red-cars", "red cars"))
+EXPRESSIONS = (Expression("cars", "cars"), Expression("red cars", "red-cars"))
 
 
 def interleaved():
@@ -60,3 +64,43 @@ def test_without_observations_or_expressions_there_is_nothing_to_smooth(tmp_path
                 writer.write(start, np.zeros((stop - start, len(expressions), 2)))
             writer.finish()
         assert writer.finished
+
+
+def test_a_video_that_was_interrupted_is_smoothed_once(tmp_path):
+    tracks, logits = interleaved(), np.random.default_rng(2).normal(size=(7, 2, 2)).astype(np.float32)
+    with ScoreWriter(tmp_path / "whole", "v", tracks, EXPRESSIONS, smoothing=1) as writer:
+        writer.write(0, logits)
+        whole = writer.finish().read_bytes()
+    with ScoreWriter(tmp_path, "v", tracks, EXPRESSIONS, smoothing=1) as writer:
+        writer.write(0, logits[:4])
+    with ScoreWriter(tmp_path, "v", tracks, EXPRESSIONS, smoothing=1) as writer:
+        assert writer.missing() == [(4, 7)]
+        writer.write(4, logits[4:])
+        assert writer.finish().read_bytes() == whole
+    with ScoreWriter(tmp_path, "v", tracks, EXPRESSIONS, smoothing=1) as writer:
+        assert writer.finished
+
+
+@pytest.mark.parametrize("smoothing", [1, 0])
+def test_a_full_disk_is_one_message_and_leaves_the_rows(tmp_path, monkeypatch, smoothing):
+    """Room is asked for before a file is mapped: a page that finds none would end the process."""
+    tracks = interleaved()
+
+    def full(*arguments):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with ScoreWriter(tmp_path, "v", tracks, EXPRESSIONS, smoothing=smoothing) as writer:
+        writer.write(0, np.ones((7, 2, 2)))
+        with monkeypatch.context() as patch:
+            patch.setattr(*(("shutil.copyfile", full) if smoothing else ("flexhook.scoring.writer.assemble", full)))
+            with pytest.raises(InputError, match=r"cannot be written.*Make room"):
+                writer.finish()
+    with ScoreWriter(tmp_path, "v", tracks, EXPRESSIONS, smoothing=smoothing) as writer:
+        assert writer.missing() == []
+        writer.finish()
+
+
+@pytest.mark.parametrize("smoothing", [-1, 1.5, "2", True])
+def test_a_smoothing_that_is_no_number_of_observations_is_refused(tmp_path, smoothing):
+    with pytest.raises(ValueError, match="whole number"):
+        ScoreWriter(tmp_path, "v", interleaved(), EXPRESSIONS, smoothing=smoothing)

@@ -15,11 +15,12 @@ TARGET = 0.1
 """HOTA points (0 to 100) that bf16 may move the pooled score by."""
 
 
-def compare_precision(checkpoint: Path) -> int:
+def compare_precision(checkpoint: Path, accelerator: str = "auto") -> int:
     """Score the test videos in float32 and in bf16, print both and say whether they agree.
 
     Args:
         checkpoint: A checkpoint of this project.
+        accelerator: ``auto`` or ``cpu``.
 
     Returns:
         0 where the pooled HOTA moves by less than :data:`TARGET`, else 1.
@@ -30,7 +31,7 @@ def compare_precision(checkpoint: Path) -> int:
     for precision in ("float32", "bf16"):
         with open_dict(cfg):
             cfg.scoring.precision = precision
-        engine = build_engine(model, cfg, best_device())
+        engine = build_engine(model, cfg, best_device(accelerator))
         with tempfile.TemporaryDirectory() as place:
             names = reader.video_names("test")
             reports = score_videos(engine, reader, build_tracker(cfg), names, Path(place), say=lambda text: None)

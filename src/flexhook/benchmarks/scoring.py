@@ -47,7 +47,7 @@ def run(argv: list[str]) -> int:
     if arguments.compare_precision:
         if arguments.checkpoint is None:
             raise InputError("--compare-precision has no model", expected="--checkpoint FILE")
-        return compare_precision(arguments.checkpoint)
+        return compare_precision(arguments.checkpoint, arguments.accelerator)
     if min(arguments.frames, arguments.tracks, arguments.part) < 1 or arguments.expressions < 2:
         raise InputError("a number is too small", expected="1 frame, track and window, 2 expressions or more")
     sizes = TOY if arguments.toy else PAPER

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from flexhook.commands.hydra_app import hydra_command
 from flexhook.datasets.expressions import slug
@@ -39,6 +39,10 @@ def task(cfg: DictConfig) -> None:
     print(f"loading {cfg.ckpt}", flush=True)
     model, trained = load_model(cfg.ckpt)
     trained.scoring = scoring_options(cfg.scoring, trained)
+    if OmegaConf.is_missing(cfg.scoring, "calibration") and trained.scoring.get("calibration"):
+        trained.scoring.calibration = None
+        print("without the calibration that the model was scored with: it counts the training sentences, which predict does "
+              "without (scoring=calibrated reads them)", flush=True)
     engine, out = build_engine(model, trained, best_device(cfg.accelerator)), Path(cfg.out)
     print(f"scoring {len(tracks)} boxes of {len(tracks.tracks())} tracks in {video.num_frames} frames against "
           f"{len(video.expressions)} sentences on {engine.device}", flush=True)

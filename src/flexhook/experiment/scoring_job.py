@@ -132,7 +132,7 @@ def score_video(engine: ScoringEngine, video: Video, tracks: TrackSet, folder: P
 
 
 def model_key(engine: ScoringEngine) -> str:
-    """What makes the scores: weights, grids, image size, precision and calibration, not the engine's other settings."""
+    """What makes the scores: weights, grids, image size, precision and calibration; the writer adds smoothing."""
     seen = f"{visual_settings(engine.model.visual)} {getattr(engine.model, 'grids', None)}"
     key = f"{weights_fingerprint(engine.model)} {seen} {engine.image_size} {engine.dtype}"
     return f"{key} {engine.calibration}" if engine.calibration else key

@@ -49,7 +49,7 @@ def require_one_model(folder: str | Path, videos: Sequence[str]) -> None:
         raise InputError(
             f"the scores were made by {len(made)} models or settings: " + "; ".join(_few(names) for names in groups),
             file=folder,
-            expected="scores of one checkpoint, image size, precision and calibration",
+            expected="scores of one checkpoint, image size, precision, calibration and smoothing",
             hint="Run the `flexhook score` again that you want the scores of: it replaces those of others",
         )
 

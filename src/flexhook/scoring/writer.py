@@ -42,12 +42,15 @@ class ScoreWriter:
 
     Raises:
         InputError: The folder cannot be written to, or another process is writing the same video's scores there.
+        ValueError: ``smoothing`` is no whole number from 0.
     """
 
     def __init__(
         self, folder: str | Path, video: str, tracks: TrackSet, expressions: Sequence[Expression], *, key: str = "",
         model: str = "", smoothing: int = 0,
     ) -> None:
+        if type(smoothing) is not int or smoothing < 0:
+            raise ValueError(f"smoothing is {smoothing!r}; expected a whole number, 0 or more")
         self.folder, self.video, self.tracks = Path(folder), video, tracks
         self.expressions, self.key, self.smoothing = tuple(expressions), key, smoothing
         self.model = f"{model} smoothing {smoothing}" if smoothing else model
@@ -108,6 +111,7 @@ class ScoreWriter:
 
         Raises:
             ValueError: Rows are missing.
+            InputError: The disk is full.
         """
         if self.finished:
             return self.path
@@ -116,18 +120,18 @@ class ScoreWriter:
         if not self._written.all():
             raise ValueError(f"rows {self.missing()} of {self.path} are missing")
         shape = (len(self._written), len(self.expressions), 2)
-        with contextlib.ExitStack() as files:
-            try:
+        try:
+            with contextlib.ExitStack() as files:
                 source = files.enter_context(self._smoothed(shape)) if self.smoothing and all(shape) else self._logits
-            except OSError as error:
-                raise self._not_written(error) from None
 
-            def write(stream: IO[bytes]) -> None:
-                np.lib.format.write_array_header_1_0(stream, {"descr": "<f4", "fortran_order": False, "shape": shape})
-                source.seek(0)
-                shutil.copyfileobj(source, stream, 1 << 20)
+                def write(stream: IO[bytes]) -> None:
+                    np.lib.format.write_array_header_1_0(stream, {"descr": "<f4", "fortran_order": False, "shape": shape})
+                    source.seek(0)
+                    shutil.copyfileobj(source, stream, 1 << 20)
 
-            assemble(self.folder, self.video, self.tracks, self.expressions, self.key, self.model, write)
+                assemble(self.folder, self.video, self.tracks, self.expressions, self.key, self.model, write)
+        except OSError as error:
+            raise self._not_written(error) from None
         self.finished = True
         shutil.rmtree(self._partial, ignore_errors=True)
         self.close()
@@ -140,8 +144,9 @@ class ScoreWriter:
     def _smoothed(self, shape: tuple[int, int, int]) -> IO[bytes]:
         """The rows smoothed along their tracks, in a file of the hidden folder."""
         path = self._partial / "smoothed"
+        shutil.copyfile(self._partial / "logits", path)  # takes the room: a mapped file that finds none ends the process
         rows = np.memmap(self._partial / "logits", "<f4", "r", shape=shape)
-        smoothed = np.memmap(path, "<f4", "w+", shape=shape)
+        smoothed = np.memmap(path, "<f4", "r+", shape=shape)
         smooth_tracks(rows, smoothed, self.tracks.tracks().values(), self.smoothing)
         smoothed.flush()
         return open(path, "rb")
