@@ -3,6 +3,10 @@
 import argparse
 import hashlib
 import json
+import signal
+import subprocess
+import sys
+import time
 from contextlib import nullcontext
 from dataclasses import replace
 
@@ -217,3 +221,17 @@ def test_two_runs_may_make_the_same_world_at_once(tiny, tmp_path, monkeypatch, o
     with nullcontext() if other == small.seed else pytest.raises(InputError, match="seed = 1"):
         ensure(root, small, workers=1)
     assert [p.name for p in tmp_path.iterdir()] == ["set"]
+
+
+def test_a_request_to_end_leaves_nothing(tmp_path):
+    """SIGTERM while two processes simulate: no folder, no process and no open pipe stays."""
+    command = [sys.executable, "-m", "flexhook.commands.main", "data", "synthesize", "--out", str(tmp_path / "set")]
+    process = subprocess.Popen([*command, "--workers", "2"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    for _ in range(600):
+        if list(tmp_path.glob(".set.*/KITTI/training/image_02/*")):
+            break
+        time.sleep(0.05)
+    process.terminate()
+    process.communicate(timeout=60)  # ends when the last process that has the pipe does
+    assert process.returncode == 128 + signal.SIGTERM
+    assert list(tmp_path.iterdir()) == []

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
 import shutil
+import signal
+import sys
 import tempfile
+import threading
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
@@ -52,17 +57,31 @@ def generate(root: str | Path, config: WorldConfig, workers: int | None = None) 
         problem, hint = f"the folder cannot be made ({error.strerror})", "Choose a folder that you may write to"
         raise InputError(problem, file=root, expected="a new folder", hint=hint) from None
     try:
-        log.info("simulating and drawing %d videos of %d frames", sum(map(len, config.splits.values())), config.frames)
-        videos = simulate_world(config, workers, temporary / _IMAGES)
-        spread(_write_video, [(temporary, video, config) for video in videos.values()], workers)
-        text = json.dumps(_manifest(videos, config), indent=1)
-        (temporary / MANIFEST).write_text(text + "\n", encoding="utf-8")
-        temporary.chmod(0o755)
-        _refuse_full(root)
-        os.replace(temporary, root)
+        with _ended_in_order():
+            log.info("simulating and drawing %d videos of %d frames", sum(map(len, config.splits.values())), config.frames)
+            videos = simulate_world(config, workers, temporary / _IMAGES)
+            spread(_write_video, [(temporary, video, config) for video in videos.values()], workers)
+            text = json.dumps(_manifest(videos, config), indent=1)
+            (temporary / MANIFEST).write_text(text + "\n", encoding="utf-8")
+            temporary.chmod(0o755)
+            _refuse_full(root)
+            os.replace(temporary, root)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     log.info("wrote %s", root)
+
+
+@contextlib.contextmanager
+def _ended_in_order() -> Iterator[None]:
+    """A request to end (SIGTERM) leaves the block as an exception: temporary folders and processes are cleared up."""
+    ours = threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    if ours:
+        signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    try:
+        yield
+    finally:
+        if ours:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def ensure(root: str | Path, config: WorldConfig, workers: int | None = None) -> None:
