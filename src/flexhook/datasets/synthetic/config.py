@@ -39,7 +39,7 @@ class WorldConfig:
     """
 
     seed: int = 0
-    train_videos: int = 56
+    train_videos: int = 40
     val_videos: int = 2
     test_videos: int = 4
     frames: int = 100
