@@ -235,3 +235,10 @@ def test_a_request_to_end_leaves_nothing(tmp_path):
     process.communicate(timeout=60)  # ends when the last process that has the pipe does
     assert process.returncode == 128 + signal.SIGTERM
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_link_to_nothing_is_refused_before_the_work(tiny, tmp_path):
+    (tmp_path / "set").symlink_to("gone")
+    with pytest.raises(InputError, match=r"link to what is not there.*Make gone"):
+        ensure(tmp_path / "set", tiny, workers=1)
+    assert [p.name for p in tmp_path.iterdir()] == ["set"]

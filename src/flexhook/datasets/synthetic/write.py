@@ -131,6 +131,9 @@ def _is_free(root: Path) -> bool:
 
 
 def _refuse_full(root: Path) -> None:
+    if root.is_symlink() and not root.exists():
+        raise InputError("the folder is a link to what is not there", file=root, expected="a new folder or a link to a folder",
+                         hint=f"Make {os.readlink(root)}, or remove the link")
     if not _is_free(root):
         hint = "Choose another folder or remove this one"
         raise InputError("the folder is not empty", file=root, expected="a new folder", hint=hint)
