@@ -50,7 +50,7 @@ def run(videos, errors, seed=0):
 def test_the_default_tracker_reaches_60_to_80_hota(videos, seed):
     score, detection, association = hota(videos, run(videos, TrackerErrors(), seed))
     assert 64 < score < 78
-    assert detection > 60 and association > 50
+    assert detection > 60 and association > 52
 
 
 def test_a_larger_scale_makes_a_worse_tracker(videos):
