@@ -158,6 +158,8 @@ class AttentionBlock(nn.Module):
     log-sum-exp, which is the same number, so that a set shared by many queries is never repeated, and a query shared
     by many expressions meets a window's tokens once.
 
+    The four attention matrices start Xavier-uniform, as in the published code; the feed-forward part keeps PyTorch's default.
+
     Args:
         width: D, channels of queries and tokens.
         heads: Attention heads; D must be a multiple.
@@ -171,6 +173,8 @@ class AttentionBlock(nn.Module):
         self.q_norm, self.kv_norm, self.ffn_norm = nn.LayerNorm(width), nn.LayerNorm(width), nn.LayerNorm(width)
         self.wq, self.wk = nn.Linear(width, width, bias=False), nn.Linear(width, width, bias=False)
         self.wv, self.wo = nn.Linear(width, width, bias=False), nn.Linear(width, width, bias=False)
+        for matrix in (self.wq, self.wk, self.wv, self.wo):
+            nn.init.xavier_uniform_(matrix.weight)
         self.linear_1, self.linear_2 = nn.Linear(width, 4 * width, bias=False), nn.Linear(4 * width, width, bias=False)
 
     def _split(self, x: Tensor) -> Tensor:
