@@ -140,8 +140,8 @@ def validation_windows(items):
 def test_validation_takes_consecutive_observations_against_all_expressions():
     video = world()
     items = ValidationItems([video], num_frames=4, stride=2, group=3)
-    a = SPANS[1]
-    frames = [[a[0]] * 4, [a[0], a[0], a[1], a[2]], a[1:5], a[3:7], a[5:9], [0] * 4, [0, 0, 1, 2]]
+    a, b = SPANS[1], SPANS[2]  # starts -2, 0, 2, 4, 6 and -2, 0: counted back from the last observation
+    frames = [[a[0], a[0], a[0], a[1]], a[:4], a[2:6], a[4:8], a[6:10], [b[0], b[0], b[0], b[1]], b]
     identity = [1] * 5 + [2] * 2
     expected = [(0, tuple(f), [int(refers(f[-1], i)) for refers in REFERENTS])
                 for f, i in zip(frames, identity, strict=True)]
@@ -167,8 +167,35 @@ def test_validation_draws_nothing():
         assert min(known) < 1e-15
 
 
-@pytest.mark.parametrize(("keep", "left"), [(1, 7), (2, 4), (3, 3), (10, 1)])
-def test_every_nth_validation_window_is_kept(keep, left):
+def test_every_observation_ends_a_validation_window_at_stride_1():
+    ends = [w[1][-1] for w in validation_windows(ValidationItems([world()], 4, 1))]
+    assert sorted(ends) == sorted(SPANS[1] + SPANS[2])
+
+
+def test_published_validation_stops_before_the_last_observation():
+    items = ValidationItems([world()], 4, 2, last_observation=False)
+    a = SPANS[1]
+    frames = [[a[0]] * 4, [a[0], a[0], a[1], a[2]], a[1:5], a[3:7], a[5:9], [0] * 4, [0, 0, 1, 2]]
+    assert sorted(w[1] for w in validation_windows(items)) == sorted(map(tuple, frames))
+
+
+def test_published_validation_drops_unreferred_observations_and_counts_every_nth_window_per_track():
+    """Dropped first, as in training: track 1 keeps frames 12 to 16; of track 2 nothing is left."""
+    late = make_video(SPANS, ["the first after frame nine"], [lambda f, i: i == 1 and f > 9])
+
+    def frames(**changes):
+        items = ValidationItems([late], 4, 1, last_observation=False, **changes)
+        return [w[1] for w in validation_windows(items)]
+
+    dropped = [(12, 12, 12, 12), (12, 12, 12, 13), (12, 12, 13, 14), (12, 13, 14, 15)]
+    assert frames(drop_unreferred=True) == dropped
+    assert frames(drop_unreferred=True, keep_every=3) == [dropped[0], dropped[3]]
+    # of 9 and 3 windows the 1st, 5th, 9th of track 1 and the 1st of track 2: counting goes on anew for each track
+    assert sorted(frames(keep_every=4)) == [(0, 0, 0, 0), (2, 2, 2, 2), (3, 4, 7, 8), (12, 13, 14, 15)]
+
+
+@pytest.mark.parametrize(("keep", "left"), [(1, 7), (2, 4), (3, 3), (10, 2)])
+def test_every_nth_validation_window_of_each_track_is_kept(keep, left):
     items = ValidationItems([world()], 4, 2, keep_every=keep)
     every = set(map(str, validation_windows(ValidationItems([world()], 4, 2))))
     assert items.num_windows == left

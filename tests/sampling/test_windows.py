@@ -1,9 +1,9 @@
-"""Which observations windows hold: the exact numbers of DESIGN.md, section 4."""
+"""Which observations windows hold, number by number."""
 
 import numpy as np
 import pytest
 
-from flexhook.sampling.windows import scoring_windows, span_of, window_starts
+from flexhook.sampling.windows import scoring_windows, span_of, validation_starts, window_starts
 
 
 @pytest.mark.parametrize(
@@ -24,6 +24,23 @@ from flexhook.sampling.windows import scoring_windows, span_of, window_starts
 )
 def test_starts(observations, frames, stride, starts):
     assert window_starts(observations, frames, stride).tolist() == starts
+
+
+@pytest.mark.parametrize(
+    ("observations", "frames", "stride", "starts"),
+    [
+        (10, 4, 2, [-2, 0, 2, 4, 6]),  # the last window ends on the last observation, n - T = 6
+        (10, 4, 1, [-3, -2, -1, 0, 1, 2, 3, 4, 5, 6]),  # stride 1: a window ends on every observation
+        (10, 4, 20, [6]),
+        (4, 4, 1, [-3, -2, -1, 0]),
+        (4, 4, 5, [0]),  # n = T: its full window, whatever the stride
+        (3, 4, 2, []),  # a track under T observations is left out
+        (1, 1, 1, [0]),
+        (5, 1, 2, [0, 2, 4]),
+    ],
+)
+def test_validation_starts_count_back_from_the_last_observation(observations, frames, stride, starts):
+    assert validation_starts(observations, frames, stride).tolist() == starts
 
 
 @pytest.mark.parametrize(

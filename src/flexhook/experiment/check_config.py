@@ -101,6 +101,7 @@ RULES: dict[str, Rule] = {
     "sampling.num_workers": whole(0),
     "sampling.keep_images": switch,
     "protocol.judge_last_observation": switch,
+    "protocol.val_drop_unreferred": switch,
     "protocol.train_on": every(text),
     "protocol.freeze_mode": one_of("eval", "train"),
     "trainer.accelerator": one_of("auto", "cpu", "gpu", "cuda"),

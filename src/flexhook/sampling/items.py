@@ -10,7 +10,7 @@ import numpy as np
 from flexhook.errors import ConfigError, InputError
 from flexhook.sampling.expressions import ExpressionSampler
 from flexhook.sampling.perturbations import LateStart, Masking
-from flexhook.sampling.windows import span_of, window_starts
+from flexhook.sampling.windows import span_of, validation_starts, window_starts
 from flexhook.structures import Video
 
 
@@ -270,9 +270,12 @@ class ValidationItems:
     Args:
         videos: Validation videos.
         num_frames: T.
-        stride: Distance of the windows' starts, in observations.
-        keep_every: Keep every n-th window.
+        stride: Distance of the windows' starts, in observations; by source for a mixture.
+        keep_every: Keep every n-th window of each track; by source for a mixture.
         group: Windows per item at most.
+        last_observation: Count windows back from each track's last observation, so that it is always scored. False counts
+            them from the first and stops before the last, as the published code does.
+        drop_unreferred: Leave out observations that no expression refers to, as training may.
     """
 
     def __init__(
@@ -282,17 +285,17 @@ class ValidationItems:
         stride: int | Mapping[str, int],
         keep_every: int | Mapping[str, int] = 1,
         group: int = 16,
+        last_observation: bool = True,
+        drop_unreferred: bool = False,
     ) -> None:
         self.videos = videos
         self.index: list[tuple[int, np.ndarray]] = []
-        count: dict[str | None, int] = {}
+        starts = validation_starts if last_observation else window_starts
         for v, video in enumerate(videos):
             windows = []
-            for track in usable_tracks(video, num_frames, False) if video.expressions else []:
-                for start in window_starts(len(track), num_frames, for_source(stride, video)):
-                    if count.setdefault(video.source, 0) % for_source(keep_every, video) == 0:
-                        windows.append(track[span_of(int(start), num_frames, len(track))])
-                    count[video.source] += 1
+            for track in usable_tracks(video, num_frames, drop_unreferred) if video.expressions else []:
+                step = for_source(stride, video) * for_source(keep_every, video)
+                windows += [track[span_of(int(start), num_frames, len(track))] for start in starts(len(track), num_frames, step)]
             windows.sort(key=lambda rows: (video.truth.frame[rows[-1]], video.truth.identity[rows[-1]]))
             self.index += [(v, np.stack(windows[i : i + group])) for i in range(0, len(windows), group)]
 
