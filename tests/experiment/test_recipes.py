@@ -178,6 +178,29 @@ def test_weight_decay_spares_what_timm_calls_positions_and_frequencies(name, spa
     assert {n for n in matrices if n in spared or n.rpartition(".")[2] in spared} == matrices != set()
 
 
+class Composed(nn.Module):
+    """A user's part: names that hold "position" or "rope", and one parameter that it declares a position embedding."""
+
+    position_parameters = frozenset({"place"})
+
+    def __init__(self):
+        super().__init__()
+        self.composition = nn.Linear(3, 3)
+        self.position = nn.Linear(3, 3)
+        self.europe_freqs = nn.Linear(3, 3)
+        self.place, self.pos_embed = nn.Parameter(torch.zeros(4, 3)), nn.Parameter(torch.zeros(4, 3))
+        self.disposition = nn.Embedding(4, 3)
+
+
+def test_weight_decay_asks_what_a_parameter_is_and_not_what_its_name_holds():
+    net = nn.ModuleDict({"decoder": Composed()})
+    decayed, spared = ({id(p) for p in group["params"]} for group in parameter_groups(net, 0.1))
+    names = {n: p for n, p in net.named_parameters()}
+    assert {n for n, p in names.items() if id(p) in decayed} == {
+        "decoder.composition.weight", "decoder.position.weight", "decoder.europe_freqs.weight", "decoder.disposition.weight"}
+    assert {n for n, p in names.items() if id(p) in spared and p.ndim > 1} == {"decoder.place", "decoder.pos_embed"}
+
+
 def test_stochastic_depth_and_dropout_as_published():
     """Linear in depth up to 0.1 in Swin and RoPE-Swin; RoBERTa and BERT with 0.1 everywhere."""
     for group in ("rope_swin_tiny", "swin_tiny"):

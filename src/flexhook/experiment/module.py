@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from typing import Any
 
@@ -14,14 +13,36 @@ from flexhook.errors import ConfigError
 from flexhook.experiment.checkpoints import complete
 from flexhook.model.referring import Prediction, WindowBatch
 
-#: What the names of position embeddings and rotary frequencies hold, of ours and of timm's and transformers' encoders.
-NOT_DECAYED = re.compile(r"position|pos_embed|rope.*freqs|conditioning\.queries$")
+#: Parameters that are position embeddings or rotary frequencies, by the name of the parameter alone, as timm and CLIP call them.
+POSITIONS = {"pos_embed", "absolute_pos_embed", "positional_embedding", "relative_position_bias_table", "rope_freqs"}
+#: Tables of position vectors, by the name of the embedding layer, as transformers calls them.
+POSITION_TABLES = {"position_embeddings", "position_embedding", "embed_positions", "wpe", "relative_attention_bias"}
+
+
+def is_position(module: nn.Module, name: str) -> bool:
+    """Whether a parameter is a position embedding or a rotary frequency.
+
+    That is what its module declares (``position_parameters``, a set of names of the module's own parameters), else what timm,
+    CLIP and transformers call such a parameter. Parts of other names do not count: ``composition.weight`` is a weight.
+
+    Args:
+        module: The model.
+        name: Name of the parameter in it.
+    """
+    path, _, own = name.rpartition(".")
+    owner = module.get_submodule(path)
+    if own in getattr(owner, "position_parameters", ()):
+        return True
+    layer = path.rpartition(".")[2]
+    if isinstance(owner, nn.Embedding):
+        return own == "weight" and layer in POSITION_TABLES
+    return own in POSITIONS or (own == "freqs" and layer == "rope")
 
 
 def parameter_groups(module: nn.Module, weight_decay: float) -> list[dict]:
-    """Parameters with and without weight decay (DESIGN.md, section 7).
+    """Parameters with and without weight decay.
 
-    Without: 1-D parameters and biases, position embeddings and rotary frequencies, as their names say. The learned queries
+    Without: 1-D parameters and biases, position embeddings and rotary frequencies (:func:`is_position`). The learned queries
     of the conditioning count among the position embeddings: their published name is ``conditional_pos_embed``. The
     decoder's ``init_embeds`` are a matrix that boxes are multiplied with, and class tokens embed no position: both decay.
 
@@ -36,7 +57,7 @@ def parameter_groups(module: nn.Module, weight_decay: float) -> list[dict]:
     plain: list[nn.Parameter] = []
     for name, parameter in module.named_parameters():
         if parameter.requires_grad:
-            bare = parameter.ndim <= 1 or name.endswith("bias") or NOT_DECAYED.search(name)
+            bare = parameter.ndim <= 1 or name.endswith("bias") or is_position(module, name)
             (plain if bare else decayed).append(parameter)
     return [{"params": decayed, "weight_decay": weight_decay}, {"params": plain, "weight_decay": 0.0}]
 

@@ -52,6 +52,7 @@ class FlexHook(ReferringModel):
     hook: Any
     temporal: Any
     decoder: Any
+    position_parameters = frozenset({"text_position"})  # without weight decay
 
     def __init__(
         self,

@@ -135,6 +135,8 @@ class ConditioningEnhancement(nn.Module):
         heads: Attention heads.
     """
 
+    position_parameters = frozenset({"queries"})  # without weight decay
+
     def __init__(self, channels: Sequence[int], width: int, num_points: int = 10, heads: int = 8) -> None:
         super().__init__()
         self.num_points = num_points
