@@ -2,6 +2,7 @@
 
 import json
 import logging
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -94,6 +95,29 @@ def test_newsent_adds_sentences_outside_the_test_split(tmp_path):
     world.assert_is_the_world(Ikun(tmp_path, SPLITS, SIZES).read("0001"), sentences=sentences)
     world.assert_is_the_world(Ikun(tmp_path, {"test": ["0001"]}, SIZES).read("0001"))
     world.assert_is_the_world(Ikun(tmp_path, SPLITS, SIZES, extra_sentences=None).read("0001"))
+
+
+def test_newsent_beside_the_raw_layout_adds_sentences_outside_the_test_split(tmp_path):
+    world.refer_kitti(tmp_path)
+    reader = partial(ReferKitti, tmp_path, sizes=SIZES, extra_sentences="newsent.json")
+    world.assert_is_the_world(reader(SPLITS).read("0001"))  # no such file
+    world.text(tmp_path / "newsent.json", {"0001": ["blue vans", "red cars"]})
+    world.assert_is_the_world(reader(SPLITS).read("0001"), sentences=("blue vans", *world.SENTENCES))
+    world.assert_is_the_world(reader({"test": ["0001"]}).read("0001"))
+    world.assert_is_the_world(ReferKitti(tmp_path, SPLITS, SIZES).read("0001"))
+
+
+def test_a_sentence_without_an_expression_file_is_no_test_sequence(tmp_path):
+    """The published test sets are lists of expression files; training takes the sentences of labels.json too."""
+    world.ikun(tmp_path)
+    (tmp_path / "expression/0001/red-cars.json").unlink()
+    found = []
+    reader = Ikun(tmp_path, {"test": ["0001"]}, SIZES)
+    video = reader.read("0001", lambda kind, error: found.append((kind, str(error))))
+    assert [e.sentence for e in video.expressions] == ["people", "the car in front"]
+    assert [kind for kind, _ in found] == ["no-expression-file"] and "'red cars'" in found[0][1]
+    world.assert_is_the_world(Ikun(tmp_path, SPLITS, SIZES).read("0001"))
+    world.assert_is_the_world(Ikun(tmp_path, {"test": ["0001"]}, SIZES, expressions=None).read("0001"))
 
 
 def test_ikun_without_expression_folder_takes_the_sentences_of_its_labels(tmp_path):

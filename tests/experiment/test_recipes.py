@@ -195,7 +195,7 @@ class Composed(nn.Module):
 def test_weight_decay_asks_what_a_parameter_is_and_not_what_its_name_holds():
     net = nn.ModuleDict({"decoder": Composed()})
     decayed, spared = ({id(p) for p in group["params"]} for group in parameter_groups(net, 0.1))
-    names = {n: p for n, p in net.named_parameters()}
+    names = dict(net.named_parameters())
     assert {n for n, p in names.items() if id(p) in decayed} == {
         "decoder.composition.weight", "decoder.position.weight", "decoder.europe_freqs.weight", "decoder.disposition.weight"}
     assert {n for n, p in names.items() if id(p) in spared and p.ndim > 1} == {"decoder.place", "decoder.pos_embed"}

@@ -11,11 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from flexhook.datasets import referents
 from flexhook.datasets.expressions import slug
 from flexhook.datasets.problems import Report, strict
 from flexhook.datasets.referents import Referents
-from flexhook.datasets.strict_json import decode, line_of_key
+from flexhook.datasets.strict_json import decode, line_of_key, read_json
 from flexhook.datasets.text_files import read_text
 from flexhook.errors import InputError
 from flexhook.structures import Expression
@@ -167,3 +169,32 @@ def read_object(
         return None
     found = referents.parse(label, first_frame, lambda problem, frame, kind: fail(problem, key, frame, kind=kind))
     return content, found, fail
+
+
+def read_extra_sentences(path: Path | None, report: Report = strict) -> dict[str, list[str]]:
+    """``newsent.json``: more sentences to train on.
+
+    Args:
+        path: The file; None, or one that does not exist, has none.
+        report: Receives what is wrong.
+
+    Returns:
+        ``{video: [sentences]}``.
+    """
+    if path is None or not path.exists():
+        return {}
+    parsed = read_json(path, report)
+    content = {} if parsed is None else parsed[0]
+    sound = isinstance(content, dict) and all(
+        isinstance(v, list) and all(isinstance(s, str) and s.strip() for s in v) for v in content.values()
+    )
+    if not sound:
+        problem = "the file is not of the expected form"
+        report("bad-json", InputError(problem, file=path, line=1, expected="{video: [sentences]}", hint="Mend it"))
+    return content if sound else {}
+
+
+def without_referents(sentence: str, file: Path | None) -> Annotation:
+    """A sentence of :func:`read_extra_sentences` that no label names: it refers to nothing, and trains as a negative."""
+    nothing = Referents(np.zeros(0, np.int64), np.zeros(0, np.int64))
+    return Annotation(Expression(sentence, slug(sentence)), nothing, str(file))

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from flexhook.datasets.expression_files import Annotation, read_expression_folder
+from flexhook.datasets.expression_files import Annotation, read_expression_folder, read_extra_sentences, without_referents
 from flexhook.datasets.expressions import slug
 from flexhook.datasets.folders import FolderDataset
 from flexhook.datasets.frame_labels import LARGEST_FRACTION
@@ -33,7 +33,8 @@ class Ikun(FolderDataset):
 
     A video's expressions are those of its expression folder, of ``labels.json`` and of the extra sentences; the
     referents of a sentence are those of ``labels.json``, or the expression file's where ``labels.json`` does not know
-    the sentence.
+    the sentence. In the test split only sentences with an expression file count: the published test sets are lists of these
+    files.
 
     Args:
         root: Folder of the dataset.
@@ -115,8 +116,13 @@ class Ikun(FolderDataset):
             folder = self.expressions.resolve(self.root, name)
             read = read_expression_folder(folder, name, first_frame=self.expression_first_frame, report=report)
             by_slug = {annotation.expression.slug: annotation for annotation in read}
+        test = name in self.splits.get("test", ())
         for sentence, found in labels[name].referents().items() if name in labels else ():
             known = by_slug.get(slug(sentence))
+            if known is None and test and self.expressions is not None:
+                problem = f"the sentence {sentence!r} of video {name} has no expression file and is no test sequence"
+                report("no-expression-file", InputError(problem, file=self.labels, expected=f"{slug(sentence)}.json"))
+                continue
             if known is None:
                 expression = Expression(sentence, slug(sentence))
                 by_slug[expression.slug] = Annotation(expression, found, str(self.labels), self.label_first_frame, name)
@@ -127,10 +133,8 @@ class Ikun(FolderDataset):
                 error = InputError(problem, file=known.file, expected="the same frames and identities", hint=hint)
                 report("referents-differ", error)
             by_slug[slug(sentence)] = replace(known, referents=found)
-        for sentence in () if name in self.splits.get("test", ()) else extra.get(name, ()):
-            nothing = Referents(np.zeros(0, np.int64), np.zeros(0, np.int64))
-            expression = Expression(sentence, slug(sentence))
-            by_slug.setdefault(expression.slug, Annotation(expression, nothing, str(self.extra_sentences)))
+        for sentence in () if test else extra.get(name, ()):
+            by_slug.setdefault(slug(sentence), without_referents(sentence, self.extra_sentences))
         return [by_slug[name] for name in sorted(by_slug)]
 
     def sources(self, name: str) -> list[Path]:
@@ -150,7 +154,7 @@ class Ikun(FolderDataset):
         """Labels and extra sentences of all videos; the file is parsed once and what is wrong is reported once."""
         if self._parsed is None:
             parsed = _read_labels(self.labels, self.label_first_frame, self.classes, report)
-            self._parsed = parsed, _read_extra(self.extra_sentences, report)
+            self._parsed = parsed, read_extra_sentences(self.extra_sentences, report)
         return self._parsed
 
 
@@ -232,20 +236,6 @@ def _read_labels(path: Path, first_frame: int, classes: Sequence[str], report: R
                 labels.category.append(category if isinstance(category, str) else "")
                 labels.sentences.append(entry.get("expression_raw", []))
     return out
-
-
-def _read_extra(path: Path | None, report: Report) -> dict[str, list[str]]:
-    if path is None or not path.exists():
-        return {}
-    parsed = read_json(path, report)
-    content = {} if parsed is None else parsed[0]
-    sound = isinstance(content, dict) and all(
-        isinstance(v, list) and all(isinstance(s, str) and s.strip() for s in v) for v in content.values()
-    )
-    if not sound:
-        problem = "the file is not of the expected form"
-        report("bad-json", InputError(problem, file=path, line=1, expected="{video: [sentences]}", hint="Mend it"))
-    return content if sound else {}
 
 
 def _judge(frame: str, entry: Any, first_frame: int) -> tuple[str, str]:

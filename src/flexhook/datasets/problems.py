@@ -66,6 +66,7 @@ SEVERITY: dict[str, str] = {
     "empty-box": "warning",
     "frame-without-label": "note",
     "similar-expression": "note",
+    "no-expression-file": "note",
 }
 
 

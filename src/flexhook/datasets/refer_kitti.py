@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from flexhook.datasets.expression_files import Annotation, read_expression_folder
+from flexhook.datasets.expression_files import Annotation, read_expression_folder, read_extra_sentences, without_referents
+from flexhook.datasets.expressions import slug
 from flexhook.datasets.folders import FolderDataset, one_of
 from flexhook.datasets.frame_labels import read_frame_labels
 from flexhook.datasets.naming import FramePattern, VideoPath
@@ -23,6 +24,8 @@ class ReferKitti(FolderDataset):
         images: Pattern of the image files under ``root``; None for a dataset without images.
         labels: Pattern of the label files.
         expressions: Folder of a video's expression files, with ``{video}``.
+        extra_sentences: Path of ``newsent.json``, whose sentences are added to the videos that are not in the test
+            split, without referents; a file that does not exist adds nothing. None for no such file.
         image_first_frame: Number of the first frame in the images' names.
         label_first_frame: Number of the first frame in the label files' names.
         expression_first_frame: Number of the first frame inside the expression files.
@@ -46,6 +49,7 @@ class ReferKitti(FolderDataset):
         images: str | None = "KITTI/training/image_02/{video}/{frame:06d}.{ext}",
         labels: str = "KITTI/labels_with_ids/image_02/{video}/{frame:06d}.txt",
         expressions: str = "expression/{video}",
+        extra_sentences: str | None = None,
         image_first_frame: int = 0,
         label_first_frame: int = 0,
         expression_first_frame: int = 0,
@@ -67,6 +71,7 @@ class ReferKitti(FolderDataset):
         )
         self.labels = FramePattern(labels, label_first_frame)
         self.expressions = VideoPath(expressions)
+        self.extra_sentences = None if extra_sentences is None else self.root / extra_sentences
         self.expression_first_frame = int(expression_first_frame)
         self.label_origin = one_of("label_origin", label_origin, ("top_left", "centre"))
         self.classes = tuple(str(c) for c in classes)
@@ -77,9 +82,15 @@ class ReferKitti(FolderDataset):
         return read_frame_labels(files, self.size(name), classes=self.classes, origin=self.label_origin, report=report)
 
     def annotations(self, name: str, report: Report = strict) -> list[Annotation]:
-        """The expression files of a video."""
+        """The expression files of a video, and its extra sentences, sorted by slug."""
         folder = self.expression_folder(name)
-        return read_expression_folder(folder, name, first_frame=self.expression_first_frame, report=report)
+        read = read_expression_folder(folder, name, first_frame=self.expression_first_frame, report=report)
+        if name in self.splits.get("test", ()):
+            return read
+        by_slug = {annotation.expression.slug: annotation for annotation in read}
+        for sentence in read_extra_sentences(self.extra_sentences, report).get(name, ()):
+            by_slug.setdefault(slug(sentence), without_referents(sentence, self.extra_sentences))
+        return [by_slug[name] for name in sorted(by_slug)] if len(by_slug) > len(read) else read
 
     def expression_folder(self, name: str) -> Path:
         """The folder of a video's expression files."""
@@ -89,4 +100,5 @@ class ReferKitti(FolderDataset):
         """Label and expression files of a video."""
         labels = self.labels.files(self.root, name, ignore).values()
         expressions = sorted(self.expression_folder(name).glob("*.json"))
-        return [*map(Path, labels), *expressions]
+        extra = [] if self.extra_sentences is None else [self.extra_sentences]
+        return [*map(Path, labels), *expressions, *extra]

@@ -13,7 +13,7 @@ from flexhook.errors import ConfigError
 from flexhook.experiment.checkpoints import complete
 from flexhook.model.referring import Prediction, WindowBatch
 
-#: Parameters that are position embeddings or rotary frequencies, by the name of the parameter alone, as timm and CLIP call them.
+#: Position embeddings and rotary frequencies, by the name of the parameter alone, as timm and CLIP call them.
 POSITIONS = {"pos_embed", "absolute_pos_embed", "positional_embedding", "relative_position_bias_table", "rope_freqs"}
 #: Tables of position vectors, by the name of the embedding layer, as transformers calls them.
 POSITION_TABLES = {"position_embeddings", "position_embedding", "embed_positions", "wpe", "relative_attention_bias"}

@@ -295,7 +295,7 @@ class ValidationItems:
             windows = []
             for track in usable_tracks(video, num_frames, drop_unreferred) if video.expressions else []:
                 step = for_source(stride, video) * for_source(keep_every, video)
-                windows += [track[span_of(int(start), num_frames, len(track))] for start in starts(len(track), num_frames, step)]
+                windows += [track[span_of(int(k), num_frames, len(track))] for k in starts(len(track), num_frames, step)]
             windows.sort(key=lambda rows: (video.truth.frame[rows[-1]], video.truth.identity[rows[-1]]))
             self.index += [(v, np.stack(windows[i : i + group])) for i in range(0, len(windows), group)]
 
