@@ -8,13 +8,13 @@ from tiny_model import IMAGE_SIZE, random_batch, tiny_flexhook
 from tiny_video import make_tracks, make_video
 
 from flexhook.errors import ConfigError, InputError
-from flexhook.experiment.scoring_job import build_engine
-from flexhook.model.early_exit import first_scales
-from flexhook.scoring.calibration import SentenceFrequency, box_shares
-from flexhook.scoring.engine import ScoringEngine
-from flexhook.scoring.store import read_scores, write_expressions
-from flexhook.scoring.writer import ScoreWriter
+from flexhook.inference.score_writer import ScoreWriter
+from flexhook.inference.scoring_job import build_engine
+from flexhook.methods.flexhook.early_exit import first_scales
+from flexhook.methods.two_stage.calibration import SentenceFrequency, box_shares
+from flexhook.methods.two_stage.engine import ScoringEngine
 from flexhook.structures import Expression
+from flexhook.structures.score_files import read_scores, write_expressions
 
 
 def scores(engine, folder, sentences=("cars", "men walking")):

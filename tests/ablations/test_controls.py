@@ -6,12 +6,12 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from toy_world import write_toy_world
 
-import flexhook.experiment.resolvers  # noqa: F401
+import flexhook.configuration.resolvers  # noqa: F401
+from flexhook.configuration.config_folder import config_folder
 from flexhook.datasets.reader import load
 from flexhook.datasets.refer_kitti import ReferKitti
 from flexhook.datasets.shuffled import ShuffledSentences
 from flexhook.encoders.blank import BlankVisualEncoder
-from flexhook.experiment.config_folder import config_folder
 
 
 def test_a_blank_encoder_has_the_sizes_of_a_real_one_and_no_weights():

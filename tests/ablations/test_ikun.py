@@ -10,20 +10,20 @@ from tiny_video import make_tracks, make_video
 from torch import nn
 
 from flexhook.errors import ConfigError
-from flexhook.experiment.batches import Collator, FrameLoader, Sentences
-from flexhook.experiment.features import FeatureCache
-from flexhook.model.cosine import CosineDecoder
-from flexhook.model.flexhook import FlexHook
-from flexhook.model.hook import CHook
-from flexhook.model.ikun import IKUN, KnowledgeUnification, crop
-from flexhook.model.losses import CosineFocalLoss
-from flexhook.model.temporal import TemporalIntegration
+from flexhook.inference.score_writer import ScoreWriter
+from flexhook.methods.flexhook.hook import CHook
+from flexhook.methods.flexhook.network import FlexHook
+from flexhook.methods.flexhook.temporal import TemporalIntegration
+from flexhook.methods.ikun.network import IKUN, KnowledgeUnification, crop
+from flexhook.methods.two_stage.collate import Collator, FrameLoader, Sentences
+from flexhook.methods.two_stage.cosine import CosineDecoder
+from flexhook.methods.two_stage.engine import ScoringEngine
+from flexhook.methods.two_stage.feature_cache import FeatureCache
+from flexhook.methods.two_stage.losses import CosineFocalLoss
+from flexhook.methods.two_stage.window_by_window import score_window_by_window
 from flexhook.sampling.items import ValidationItems
-from flexhook.scoring.engine import ScoringEngine
-from flexhook.scoring.reference import score_window_by_window
-from flexhook.scoring.store import read_scores, write_expressions
-from flexhook.scoring.writer import ScoreWriter
 from flexhook.structures import Expression
+from flexhook.structures.score_files import read_scores, write_expressions
 
 STRIDES, CHANNELS = (16, 32), (6, 8)
 

@@ -6,10 +6,10 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
-import flexhook.experiment.resolvers  # noqa: F401
-from flexhook.experiment.build import build_module
-from flexhook.experiment.check_config import check_config
-from flexhook.experiment.config_folder import config_folder
+import flexhook.configuration.resolvers  # noqa: F401
+from flexhook.configuration.check_config import check_config
+from flexhook.configuration.config_folder import config_folder
+from flexhook.methods.two_stage.build import build_module
 
 OPTIONS = sorted(p.relative_to(config_folder() / "ablation").with_suffix("").as_posix()
                  for p in (config_folder() / "ablation").rglob("*.yaml"))

@@ -7,7 +7,7 @@ from toy_world import put, start
 
 DECODER = """
 from torch import nn
-from flexhook.model.decoder import PairwiseCorrespondenceDecoder
+from flexhook.methods.flexhook.decoder import PairwiseCorrespondenceDecoder
 
 class MyDecoder(nn.Module):
     def __init__(self, width, num_scales, num_frames=4):

@@ -3,7 +3,7 @@
 import pytest
 
 from flexhook.errors import FlexHookError
-from flexhook.experiment.scheduled_ranks import ScheduledRanks, first_host, tasks_on
+from flexhook.training.scheduled_ranks import ScheduledRanks, first_host, tasks_on
 
 STEP = {
     "SLURM_JOB_ID": "48123456", "SLURM_STEP_ID": "0", "SLURM_STEP_NUM_TASKS": "4", "SLURM_STEP_NUM_NODES": "2",

@@ -16,17 +16,18 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
+from flexhook.configuration.config_folder import config_folder
+from flexhook.configuration.resolvers import run_name
 from flexhook.errors import ConfigError, FlexHookError
-from flexhook.experiment import own_gpu, sweep
-from flexhook.experiment.config_folder import config_folder
-from flexhook.experiment.resolvers import run_name
-from flexhook.experiment.resume import go_on, newest_checkpoint
-from flexhook.experiment.running import fallen, running
-from flexhook.experiment.scheduled_ranks import OtherRankFailed
-from flexhook.experiment.study import Study, ablation_options, find_study
-from flexhook.experiment.study_page import _baseline
-from flexhook.experiment.sweep import Sweep, parser, plan, run_of_sweep
-from flexhook.experiment.wandb_log import place
+from flexhook.sweeps import sweep
+from flexhook.sweeps.study import Study, ablation_options, find_study
+from flexhook.sweeps.study_page import _baseline
+from flexhook.sweeps.sweep import Sweep, parser, plan, run_of_sweep
+from flexhook.training import own_gpu
+from flexhook.training.resume import go_on, newest_checkpoint
+from flexhook.training.running import fallen, running
+from flexhook.training.scheduled_ranks import OtherRankFailed
+from flexhook.training.wandb_log import place
 
 
 def config(folder, **more):
@@ -143,7 +144,7 @@ def starts_a_process(cfg):
             return pool.submit(abs, -3.0).result()
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("flexhook.experiment.train.train", train)
+        patch.setattr("flexhook.training.job.train", train)
         return run_of_sweep(cfg)
 
 
@@ -229,12 +230,12 @@ def test_a_run_of_another_configuration_is_neither_done_nor_reported(tmp_path, m
     folder.mkdir(parents=True)
     (folder / "metrics.json").write_text("{}")
     assert planned.finished() == [folder] and planned.failures() == []
-    monkeypatch.setattr("flexhook.experiment.train.train", refuse)
+    monkeypatch.setattr("flexhook.training.job.train", refuse)
     with pytest.raises(ConfigError):
         run_of_sweep(config(folder))
     assert planned.finished() == []
     assert "seed 0: " in planned.failures()[0] and "another configuration" in planned.failures()[0]
-    monkeypatch.setattr("flexhook.experiment.train.train", lambda cfg, resume: 1.0)  # with the first configuration again
+    monkeypatch.setattr("flexhook.training.job.train", lambda cfg, resume: 1.0)  # with the first configuration again
     assert run_of_sweep(config(folder)) == 1.0
     assert planned.finished() == [folder]
 
@@ -254,7 +255,7 @@ def test_a_sweep_with_failures_is_no_success(tmp_path, monkeypatch, capsys):
 
 
 def build_decoder(cfg, resume):
-    instantiate({"_target_": "flexhook.model.decoder.PairwiseCorrespondenceDecoder", "width": 8, "teeth": 3})
+    instantiate({"_target_": "flexhook.methods.flexhook.decoder.PairwiseCorrespondenceDecoder", "width": 8, "teeth": 3})
 
 
 def locate_nothing(cfg, resume):
@@ -267,7 +268,7 @@ def locate_nothing(cfg, resume):
     (refuse, ["holds a run of another configuration"]),
     (lambda cfg, resume: {}["key"], ["KeyError: 'key'"])])
 def test_the_first_line_left_of_a_failed_run_names_the_cause(tmp_path, monkeypatch, train, words):
-    monkeypatch.setattr("flexhook.experiment.train.train", train)
+    monkeypatch.setattr("flexhook.training.job.train", train)
     with pytest.raises(Exception):  # noqa: B017
         run_of_sweep(config(tmp_path))
     first = (tmp_path / "failed.txt").read_text().splitlines()[0]
@@ -285,7 +286,7 @@ def test_ranks_of_a_job_leave_the_first_cause(tmp_path, monkeypatch):
 
         for key, value in (rank | {"SLURM_PROCID": str(number)}).items():
             monkeypatch.setenv(key, value)
-        monkeypatch.setattr("flexhook.experiment.train.train", train)
+        monkeypatch.setattr("flexhook.training.job.train", train)
         with pytest.raises(FlexHookError):
             run_of_sweep(config(tmp_path))
 
@@ -320,7 +321,7 @@ def test_each_run_may_have_its_own_baseline(tmp_path):
 
 
 def test_a_run_folder_belongs_to_one_process(tmp_path):
-    holding = "import sys; from pathlib import Path; from flexhook.experiment.running import running\n" \
+    holding = "import sys; from pathlib import Path; from flexhook.training.running import running\n" \
               "with running(Path(sys.argv[1])): print('held', flush=True); sys.stdin.read()"
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
     with subprocess.Popen([sys.executable, "-c", holding, str(tmp_path)], **pipes) as other:
@@ -354,7 +355,7 @@ def test_the_page_of_a_study_is_not_replaced_by_runs_of_another_one(tmp_path, mo
     (folder / "metrics.json").write_text("{}")
     written = []
     monkeypatch.setattr(Sweep, "run", lambda self: 0)
-    monkeypatch.setattr("flexhook.experiment.study_page.report_study", lambda study, sweep, folder: written.append(folder))
+    monkeypatch.setattr("flexhook.sweeps.study_page.report_study", lambda study, sweep, folder: written.append(folder))
     sweep.main(["components", "--study", *arguments])
     assert written == [planned.folder / "report" if reasons else Path("experiments/components")]
     assert ("experiments/components is left as it is" in capsys.readouterr().out) == bool(reasons)

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from hydra import compose, initialize_config_dir
 
-import flexhook.experiment.resolvers  # noqa: F401
+import flexhook.configuration.resolvers  # noqa: F401
 from flexhook.benchmarks.made_up import made_up_video
-from flexhook.benchmarks.training import COMMANDS
+from flexhook.benchmarks.training_speed import COMMANDS
 from flexhook.commands.bench import run
+from flexhook.configuration.config_folder import config_folder
 from flexhook.errors import InputError
-from flexhook.experiment.config_folder import config_folder
 
 
 def test_made_up_content_is_like_real_content():

@@ -16,7 +16,7 @@ from yacs.config import CfgNode
 from flexhook.commands.main import main
 from flexhook.convert.architecture import Architecture
 from flexhook.convert.published import to_published
-from flexhook.experiment.build import load_model
+from flexhook.methods.two_stage.build import load_model
 from flexhook.parity.golden import read_golden
 from flexhook.parity.record import draw_weights
 

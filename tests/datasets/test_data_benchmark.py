@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from flexhook.benchmarks.data import TARGETS, run
+from flexhook.benchmarks.data_speed import TARGETS, run
 from flexhook.errors import InputError
 
 

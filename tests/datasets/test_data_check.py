@@ -12,10 +12,10 @@ from PIL import Image
 from flexhook.commands.data import run
 from flexhook.commands.data_check import token_counter
 from flexhook.datasets.check import check_dataset
-from flexhook.datasets.findings import Findings
+from flexhook.datasets.check_findings import Findings
 from flexhook.datasets.kitti import Kitti, read_kitti_labels
 from flexhook.datasets.lamot import Lamot
-from flexhook.datasets.mot import TrackerFiles, read_mot, write_mot
+from flexhook.datasets.mot import read_mot, write_mot
 from flexhook.datasets.problems import SEVERITY
 from flexhook.datasets.refer_dance import ReferDance
 from flexhook.datasets.refer_kitti import ReferKitti
@@ -23,6 +23,7 @@ from flexhook.datasets.sentence_check import least_tokens
 from flexhook.datasets.shift import OFFSETS, track_fit
 from flexhook.errors import InputError
 from flexhook.structures import TrackSet
+from flexhook.trackers.mot_files import TrackerFiles
 
 SHARED = Path(__file__).parents[2].parent / "shared" / "data"
 SPLITS, SIZES = {"train": ["0001"], "test": []}, {"default": list(world.SIZE)}

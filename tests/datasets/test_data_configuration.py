@@ -10,8 +10,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from flexhook.commands.data import run
 from flexhook.commands.data_config import compose_data
+from flexhook.configuration.config_folder import config_folder
 from flexhook.errors import InputError
-from flexhook.experiment.config_folder import config_folder
 
 NAMES = sorted(path.stem for path in (config_folder() / "data").glob("*.yaml"))
 

@@ -5,9 +5,11 @@ import logging
 import numpy as np
 import pytest
 
-from flexhook.datasets.mot import TrackerFiles, read_mot, write_mot
+from flexhook.datasets.mot import read_mot, write_mot
 from flexhook.errors import ConfigError, InputError
-from flexhook.structures import ImageFiles, TrackSet, Video, make_labels
+from flexhook.media.images import ImageFiles
+from flexhook.structures import TrackSet, Video, make_labels
+from flexhook.trackers.mot_files import TrackerFiles
 
 
 def video(name="0005", num_frames=10, size=(100, 200)):

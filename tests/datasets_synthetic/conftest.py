@@ -1,8 +1,8 @@
 import pytest
 
 from flexhook.datasets.refer_kitti import ReferKitti
-from flexhook.datasets.synthetic import WorldConfig, generate
-from flexhook.datasets.synthetic.world import simulate_world
+from flexhook.synthetic import WorldConfig, generate
+from flexhook.synthetic.world import simulate_world
 
 TINY = WorldConfig(train_videos=2, val_videos=1, test_videos=1, frames=16, expressions=24, image_height=96)
 

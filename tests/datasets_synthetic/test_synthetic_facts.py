@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from flexhook.datasets.synthetic.camera import Camera
-from flexhook.datasets.synthetic.meanings import Facts, Meaning, every_meaning, facts_of, referents
-from flexhook.datasets.synthetic.paths import Path, steady, stop_and_go, with_stop
-from flexhook.datasets.synthetic.scene import Scene
-from flexhook.datasets.synthetic.sentences import word
-from flexhook.datasets.synthetic.thing import HISTORY, Thing
-from flexhook.datasets.synthetic.visibility import Observations
+from flexhook.synthetic.camera import Camera
+from flexhook.synthetic.meanings import Facts, Meaning, every_meaning, facts_of, referents
+from flexhook.synthetic.paths import Path, steady, stop_and_go, with_stop
+from flexhook.synthetic.scene import Scene
+from flexhook.synthetic.sentences import word
+from flexhook.synthetic.thing import HISTORY, Thing
+from flexhook.synthetic.visibility import Observations
 
 FRAMES, RATE = 5, 4.0
 TIME = np.arange(-HISTORY, FRAMES) / RATE

@@ -14,12 +14,12 @@ import numpy as np
 import pytest
 from omegaconf import OmegaConf
 
-from flexhook.datasets.mot import TrackerFiles
-from flexhook.datasets.synthetic import TrackerErrors, WorldConfig, ensure, generate, simulate_tracker, write
-from flexhook.datasets.synthetic.command import add_arguments, run
-from flexhook.datasets.synthetic.world import simulate_world
+from flexhook.commands.data_synthesize import add_arguments, run
 from flexhook.errors import ConfigError, InputError
-from flexhook.structures.images import check_shape
+from flexhook.media.images import check_shape
+from flexhook.synthetic import TrackerErrors, WorldConfig, ensure, generate, simulate_tracker, write
+from flexhook.synthetic.world import simulate_world
+from flexhook.trackers.mot_files import TrackerFiles
 
 
 def contents(root):
@@ -163,9 +163,9 @@ def test_the_configurations_agree_with_the_world(name, request):
     if name != "synthetic":
         config = OmegaConf.merge(config, OmegaConf.load(folder / f"{name}.yaml"))
     generator = OmegaConf.to_container(config.generator)
-    assert generator.pop("_target_") == "flexhook.datasets.synthetic.WorldConfig"
+    assert generator.pop("_target_") == "flexhook.synthetic.WorldConfig"
     tracker = generator.pop("tracker")
-    assert tracker.pop("_target_") == "flexhook.datasets.synthetic.TrackerErrors"
+    assert tracker.pop("_target_") == "flexhook.synthetic.TrackerErrors"
     world = WorldConfig(**generator, tracker=TrackerErrors(**tracker))
     assert OmegaConf.to_container(config.reader.splits) == world.splits
     assert tuple(config.reader.sizes.default) == world.size
@@ -217,7 +217,7 @@ def test_two_runs_may_make_the_same_world_at_once(tiny, tmp_path, monkeypatch, o
         generate(root, replace(small, seed=other), workers=1)
         return simulate_world(*arguments)
 
-    monkeypatch.setattr("flexhook.datasets.synthetic.write.simulate_world", slow)
+    monkeypatch.setattr("flexhook.synthetic.write.simulate_world", slow)
     with nullcontext() if other == small.seed else pytest.raises(InputError, match="seed = 1"):
         ensure(root, small, workers=1)
     assert [p.name for p in tmp_path.iterdir()] == ["set"]

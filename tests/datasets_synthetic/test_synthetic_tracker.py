@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 from trackeval.metrics import HOTA
 
-from flexhook.datasets.synthetic import TrackerErrors, WorldConfig, simulate_tracker
 from flexhook.errors import ConfigError
-from flexhook.structures import ImageFiles, TrackSet, Video, make_labels
+from flexhook.media.images import ImageFiles
+from flexhook.structures import TrackSet, Video, make_labels
 from flexhook.structures.boxes import iou
+from flexhook.synthetic import TrackerErrors, WorldConfig, simulate_tracker
 
 NONE = TrackerErrors(miss=0, jitter=0, fragment=0, switch=0, invent=0)
 

@@ -6,15 +6,15 @@ import cv2
 import numpy as np
 import pytest
 
-from flexhook.datasets.synthetic import WorldConfig
-from flexhook.datasets.synthetic.camera import Camera, clip_near, place
-from flexhook.datasets.synthetic.drawing import Painter
-from flexhook.datasets.synthetic.kinds import KINDS
-from flexhook.datasets.synthetic.mesh import Batch
-from flexhook.datasets.synthetic.order import drawing_order, parts_at
-from flexhook.datasets.synthetic.scene import Scene
-from flexhook.datasets.synthetic.thing import HISTORY, Thing
-from flexhook.datasets.synthetic.visibility import observe
+from flexhook.synthetic import WorldConfig
+from flexhook.synthetic.camera import Camera, clip_near, place
+from flexhook.synthetic.drawing import Painter
+from flexhook.synthetic.kinds import KINDS
+from flexhook.synthetic.mesh import Batch
+from flexhook.synthetic.order import drawing_order, parts_at
+from flexhook.synthetic.scene import Scene
+from flexhook.synthetic.thing import HISTORY, Thing
+from flexhook.synthetic.visibility import observe
 
 CONFIG = WorldConfig(frames=4)
 SIZES = {name: tuple(np.mean(span) for span in (k.length, k.width, k.height)) for name, k in KINDS.items()}
@@ -152,7 +152,7 @@ def test_a_moving_and_a_standing_object_in_the_same_pose_look_the_same():
 
 def test_the_pictures_show_the_colours(default_world):
     """The middle of an unoccluded vehicle's side is nearest to its own paint."""
-    from flexhook.datasets.synthetic.kinds import COLOURS
+    from flexhook.synthetic.kinds import COLOURS
 
     paints = np.array(list(COLOURS.values()), float)
     for k, colour in enumerate(COLOURS):

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from flexhook.datasets.expressions import attributes
-from flexhook.datasets.synthetic import WorldConfig
-from flexhook.datasets.synthetic.kinds import COLOURS, KINDS
-from flexhook.datasets.synthetic.meanings import MOTIONS, NOUNS, referents
-from flexhook.datasets.synthetic.thing import HISTORY
 from flexhook.encoders.packaged import package_file
+from flexhook.synthetic import WorldConfig
+from flexhook.synthetic.kinds import COLOURS, KINDS
+from flexhook.synthetic.meanings import MOTIONS, NOUNS, referents
+from flexhook.synthetic.thing import HISTORY
 
 CONFIG = WorldConfig()
 SPLITS = CONFIG.splits

@@ -3,8 +3,9 @@
 import numpy as np
 
 from flexhook.evaluation.overlaps import Boxes
-from flexhook.scoring.store import VideoScores
-from flexhook.structures import Expression, ImageFiles, TrackSet, Video, make_labels
+from flexhook.media.images import ImageFiles
+from flexhook.structures import Expression, TrackSet, Video, make_labels
+from flexhook.structures.score_files import VideoScores
 
 
 def boxes(*rows):

@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from trackeval.metrics import CLEAR, HOTA, Identity
 
-from flexhook.evaluation import engine
+from flexhook.evaluation import jobs as engine
 from flexhook.evaluation.assignment import assign
-from flexhook.evaluation.engine import ENGINES, Job, statistics
-from flexhook.evaluation.evaluate import evaluate_folder
+from flexhook.evaluation.evaluator import evaluate_folder
+from flexhook.evaluation.jobs import ENGINES, Job, statistics
 from flexhook.evaluation.overlaps import Boxes, Overlaps
 from flexhook.evaluation.sequence import Sequence
 from flexhook.evaluation.statistics import METRICS, Statistics

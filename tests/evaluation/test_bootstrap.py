@@ -6,8 +6,8 @@ from evaluation_worlds import boxes, scores, track, track_set, video
 
 from flexhook.errors import InputError
 from flexhook.evaluation.bootstrap import aligned, paired_difference, score_intervals
-from flexhook.evaluation.engine import Job, statistics
-from flexhook.evaluation.evaluate import evaluate_videos
+from flexhook.evaluation.evaluator import evaluate_videos
+from flexhook.evaluation.jobs import Job, statistics
 from flexhook.evaluation.statistics import Statistics
 
 

@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from flexhook.commands.main import main
-from flexhook.scoring.store import VideoScores, write_expressions, write_scores
 from flexhook.structures import Expression, TrackSet
+from flexhook.structures.score_files import VideoScores, write_expressions, write_scores
 
 GOLDEN = Path(__file__).parents[2].parent / "shared" / "golden" / "evaluation"
 EXPRESSIONS = (Expression("cars", "cars"), Expression("left cars", "left-cars"))

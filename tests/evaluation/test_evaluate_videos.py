@@ -7,13 +7,13 @@ import pytest
 from evaluation_worlds import scores, track, track_set, video
 
 from flexhook.errors import InputError
-from flexhook.evaluation.evaluate import evaluate_videos
+from flexhook.evaluation.evaluation import Evaluation
+from flexhook.evaluation.evaluator import evaluate_videos
 from flexhook.evaluation.oracle import oracle_labels
 from flexhook.evaluation.overlaps import Boxes, Overlaps
-from flexhook.evaluation.result import Evaluation
 from flexhook.evaluation.statistics import METRICS, Statistics
-from flexhook.scoring.store import VideoScores
 from flexhook.structures import Expression, TrackSet
+from flexhook.structures.score_files import VideoScores
 
 UNSEEN = Expression("red cars", "red-cars", ("unseen_combination",))
 PARAPHRASE = Expression("scarlet autos turning left", "scarlet-autos", ("unseen_paraphrase",))

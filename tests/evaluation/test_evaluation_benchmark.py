@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from flexhook.benchmarks.evaluation import run
 from flexhook.benchmarks.evaluation_content import FRAMES, VIDEOS, contents, write_content
+from flexhook.benchmarks.evaluation_speed import run
 from flexhook.errors import InputError
 
 

@@ -5,7 +5,7 @@ import pytest
 from evaluation_worlds import boxes, track
 
 from flexhook.errors import ConfigError
-from flexhook.evaluation.engine import ENGINES, Job, statistics
+from flexhook.evaluation.jobs import ENGINES, Job, statistics
 from flexhook.evaluation.statistics import ALPHAS, CURVES, METRICS, Statistics
 
 pytestmark = pytest.mark.parametrize("engine", ENGINES)

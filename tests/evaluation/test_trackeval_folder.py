@@ -7,7 +7,7 @@ import pytest
 from evaluation_worlds import track, track_set
 
 from flexhook.errors import InputError
-from flexhook.evaluation.evaluate import evaluate_folder
+from flexhook.evaluation.evaluator import evaluate_folder
 from flexhook.evaluation.trackeval_folder import find_sequences, read_trackeval_folder, write_trackeval_folder
 
 ROWS = "1,1,10,10,20,20,1,1,1\n2,1,11,10,20,20,1,1,1\n"

@@ -3,10 +3,10 @@
 import pytest
 from hydra import compose, initialize_config_dir
 
-import flexhook.experiment.resolvers  # noqa: F401
+import flexhook.configuration.resolvers  # noqa: F401
+from flexhook.configuration.check_config import check_config
+from flexhook.configuration.config_folder import config_folder
 from flexhook.errors import ConfigError
-from flexhook.experiment.check_config import check_config
-from flexhook.experiment.config_folder import config_folder
 
 EXPERIMENTS = sorted(p.stem for p in (config_folder() / "experiment").glob("*.yaml") if p.stem != "none")
 

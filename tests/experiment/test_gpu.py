@@ -7,10 +7,11 @@ import pytest
 import torch
 from toy_world import run_here
 
-from flexhook.experiment.build import build_reader, load_model
-from flexhook.experiment.scoring_job import build_engine, build_tracker
-from flexhook.scoring.store import read_scores
-from flexhook.scoring.writer import ScoreWriter
+from flexhook.inference.score_writer import ScoreWriter
+from flexhook.inference.scoring_job import build_engine, build_tracker
+from flexhook.methods.two_stage.build import load_model
+from flexhook.structures.score_files import read_scores
+from flexhook.training.build import build_reader
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 

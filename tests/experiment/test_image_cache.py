@@ -9,13 +9,13 @@ from tiny_model import IMAGE_SIZE, TinyText
 from tiny_video import NumberedFrames, make_video
 
 from flexhook.errors import InputError
-from flexhook.experiment.batches import FrameLoader
-from flexhook.experiment.datamodule import ReferringDataModule
-from flexhook.experiment.image_cache import ImageCache
-from flexhook.sampling.expressions import ExpressionSampler
+from flexhook.media.image_cache import ImageCache
+from flexhook.media.images import ImageFiles
+from flexhook.methods.two_stage.collate import FrameLoader
+from flexhook.methods.two_stage.datamodule import ReferringDataModule
+from flexhook.sampling.expression_sampler import ExpressionSampler
 from flexhook.sampling.items import ClipItems, ValidationItems
 from flexhook.sampling.perturbations import NoJitter, NoMasking, NoSwap
-from flexhook.structures import ImageFiles
 
 SPANS = {1: range(6), 2: [2, 3, 4, 5, 9]}
 SENTENCES = ["one", "two"]

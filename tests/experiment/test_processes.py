@@ -14,8 +14,8 @@ from test_reproducible import modules
 from toy_world import start
 
 from flexhook.errors import ConfigError
-from flexhook.experiment.ranks import num_processes
-from flexhook.experiment.sampler import EpochBatchSampler
+from flexhook.training.epoch_sampler import EpochBatchSampler
+from flexhook.training.ranks import num_processes
 
 STILL = ["++visual.batch_norm=false", "++visual.dropout=0", "++text.dropout=0", "perturbation=none"]
 

@@ -9,12 +9,13 @@ from omegaconf import OmegaConf
 from timm.models.swin_transformer import SwinTransformerBlock
 from torch import nn
 
-import flexhook.experiment.resolvers  # noqa: F401
+import flexhook.configuration.resolvers  # noqa: F401
+from flexhook.configuration.config_folder import config_folder
 from flexhook.convert.architecture import Architecture
 from flexhook.convert.published import published_names
-from flexhook.experiment.build import build_datamodule, build_module, build_reader, training_videos
-from flexhook.experiment.config_folder import config_folder
-from flexhook.experiment.module import parameter_groups
+from flexhook.methods.two_stage.build import build_datamodule, build_module
+from flexhook.methods.two_stage.module import parameter_groups
+from flexhook.training.build import build_reader, training_videos
 
 BY_SOURCE = ("TAO", "VisDrone", "MOT17", "SportsMOT")
 
@@ -47,7 +48,7 @@ TABLE = {
     "sampling.drop_unreferred": (False, True, True, False),
     "loss.match.positive_weight": (0.7, 0.7, 0.6, 0.7),
     "loss.match.gamma": (1.0,) * 4,
-    "loss.match._target_": ("flexhook.model.losses.EntropyWeightedCrossEntropy",) * 4,
+    "loss.match._target_": ("flexhook.methods.two_stage.losses.EntropyWeightedCrossEntropy",) * 4,
     "loss.regulariser.weight": (0.01,) * 4,
     "model.hook.num_reference_points": (10,) * 4,
     "image_size": ([224, 672],) * 4,

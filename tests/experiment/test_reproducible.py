@@ -7,8 +7,9 @@ import torch
 from hydra import compose, initialize_config_dir
 from toy_world import run_here
 
-from flexhook.experiment.build import build_datamodule, build_module, build_reader
-from flexhook.experiment.config_folder import config_folder
+from flexhook.configuration.config_folder import config_folder
+from flexhook.methods.two_stage.build import build_datamodule, build_module
+from flexhook.training.build import build_reader
 
 
 def compose_toy(toy, *more):

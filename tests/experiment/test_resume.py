@@ -10,10 +10,10 @@ from omegaconf import OmegaConf
 from toy_world import run_here, start
 
 from flexhook.errors import InputError
-from flexhook.experiment.build import load_model
-from flexhook.experiment.checkpoints import WholeCheckpoints, read_checkpoint
-from flexhook.experiment.resume import go_on
-from flexhook.experiment.run_folder import read_config
+from flexhook.methods.two_stage.build import load_model
+from flexhook.training.checkpoints import WholeCheckpoints, read_checkpoint
+from flexhook.training.resume import go_on
+from flexhook.training.run_folder import read_config
 
 LONG = ["optim.epochs=4", "optim.milestones=[1,3]", "sampling.batch_size=2"]  # 10 steps per epoch
 

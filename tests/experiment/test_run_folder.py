@@ -9,8 +9,8 @@ import torch
 from omegaconf import OmegaConf
 from PIL import Image
 
-from flexhook.experiment.code_digest import code_digests, targets
-from flexhook.scoring.store import read_scores
+from flexhook.structures.score_files import read_scores
+from flexhook.training.code_digest import code_digests, targets
 
 PARTS = {"HOTA", "DetA", "AssA", "LocA", "DetRe", "DetPr", "AssRe", "AssPr", "MOTA", "IDF1", "HOTA_mean_over_expressions",
          "zero_HOTA_expressions"}
@@ -69,10 +69,10 @@ def test_a_digest_of_the_code_changes_with_a_users_own_package(tmp_path, monkeyp
     (package / "parts.py").write_text("width = 1\n")
     monkeypatch.syspath_prepend(str(tmp_path))
     cfg = {"model": {"decoder": {"_target_": f"{package.name}.Decoder"}, "motion": {
-        "_target_": "hydra.utils.get_method", "path": "flexhook.model.temporal.displacements"}},
+        "_target_": "hydra.utils.get_method", "path": "flexhook.methods.flexhook.temporal.displacements"}},
         "losses": [{"_target_": "torch.nn.MSELoss"}, {"_target_": "nowhere_to_be_found.Loss"},
                    {"_target_": f"{package.name}.parts.Loss.of"}]}
-    assert list(targets(cfg))[1:3] == ["hydra.utils.get_method", "flexhook.model.temporal.displacements"]
+    assert list(targets(cfg))[1:3] == ["hydra.utils.get_method", "flexhook.methods.flexhook.temporal.displacements"]
     before = code_digests(cfg)
     assert list(before) == ["flexhook", package.name]
     (package / "parts.py").write_text("width = 2\n")  # not the module that is named, but of its package

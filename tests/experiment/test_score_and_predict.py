@@ -9,10 +9,10 @@ import torch
 from omegaconf import OmegaConf
 from toy_world import ToyText, ToyVisual, run_here
 
+from flexhook.configuration.config_folder import config_folder
 from flexhook.datasets.mot import read_mot
-from flexhook.experiment.config_folder import config_folder
-from flexhook.scoring.smoothing import smooth_track
-from flexhook.scoring.store import read_expressions, read_scores
+from flexhook.inference.smoothing import smooth_track
+from flexhook.structures.score_files import read_expressions, read_scores
 
 
 @pytest.fixture(scope="module")

@@ -9,9 +9,9 @@ import pytest
 from omegaconf import OmegaConf
 from toy_world import ToyText, run_here, write_toy_world
 
-from flexhook.experiment.config_folder import config_folder
-from flexhook.experiment.scoring_job import scoring_options
-from flexhook.scoring.store import read_expressions, read_scores, scored_videos
+from flexhook.configuration.config_folder import config_folder
+from flexhook.inference.scoring_job import scoring_options
+from flexhook.structures.score_files import read_expressions, read_scores, scored_videos
 
 
 @pytest.fixture(scope="module")
@@ -146,7 +146,7 @@ def test_calibration_encodes_each_training_sentence_once_more(score, monkeypatch
 
 
 def test_two_jobs_in_one_folder_are_told_apart(score, tmp_path):
-    from flexhook.scoring.writer import ScoreWriter
+    from flexhook.inference.score_writer import ScoreWriter
     from flexhook.structures import TrackSet
 
     with ScoreWriter(tmp_path / "out/scores", "v", TrackSet.empty(), ()):
@@ -194,7 +194,7 @@ def test_predict_scores_again_other_frames_and_weights(predict, tmp_path):
 
 
 def test_predict_keeps_what_is_done(predict, monkeypatch, checkpoints):
-    from flexhook.scoring.engine import ScoringEngine
+    from flexhook.methods.two_stage.engine import ScoringEngine
 
     before, reports, work = predict(), [], ScoringEngine.score
 

@@ -9,7 +9,7 @@ from lightning.pytorch.callbacks import Callback, Timer
 from test_reproducible import modules
 from toy_world import run_here
 
-from flexhook.experiment.module import parameter_groups
+from flexhook.methods.two_stage.module import parameter_groups
 
 BATCHES = ["sampling=windows", "sampling.expressions=4", "sampling.positives=2", "sampling.noisy=false", "perturbation=none",
            "++visual.batch_norm=false", "++visual.dropout=0", "++text.dropout=0", "optim.epochs=1", "test=false",

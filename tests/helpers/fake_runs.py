@@ -5,7 +5,7 @@ import json
 import numpy as np
 import yaml
 
-from flexhook.evaluation.result import Evaluation, SequenceInfo
+from flexhook.evaluation.evaluation import Evaluation, SequenceInfo
 from flexhook.evaluation.statistics import ALPHAS, Statistics
 
 SENTENCES = (

@@ -6,10 +6,10 @@ from zlib import crc32
 import torch
 from torch import nn
 
-from flexhook.model.decoder import PairwiseCorrespondenceDecoder
-from flexhook.model.flexhook import FlexHook, WindowBatch
-from flexhook.model.hook import CHook
-from flexhook.model.temporal import TemporalIntegration
+from flexhook.methods.flexhook.decoder import PairwiseCorrespondenceDecoder
+from flexhook.methods.flexhook.hook import CHook
+from flexhook.methods.flexhook.network import FlexHook, WindowBatch
+from flexhook.methods.flexhook.temporal import TemporalIntegration
 
 IMAGE_SIZE = (32, 96)
 WIDTH = 16

@@ -6,8 +6,8 @@ from tiny_model import WIDTH, random_batch, tiny_flexhook
 from torch.nn import functional as F
 
 from flexhook.errors import ConfigError
-from flexhook.model.alignment import TrajectoryAlignment
-from flexhook.model.referring import Prediction
+from flexhook.methods.flexhook.alignment import TrajectoryAlignment
+from flexhook.methods.two_stage.network import Prediction
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import pytest
 import torch
 from tiny_model import randomise
 
-from flexhook.model.layers import AttentionBlock, OwnTokens, ResidualMLP, SharedTokens
+from flexhook.methods.two_stage.layers import AttentionBlock, OwnTokens, ResidualMLP, SharedTokens
 
 HEADS, D = 4, 16
 

@@ -5,7 +5,8 @@ import pytest
 import torch
 from tiny_model import random_batch, randomise, tiny_flexhook
 
-from flexhook.model.hook import CHook, ConditioningEnhancement, FrameMaps
+from flexhook.methods.flexhook.hook import CHook, ConditioningEnhancement
+from flexhook.methods.two_stage.frame_maps import FrameMaps
 
 D, M, CHANNELS = 16, 3, (4, 6)
 

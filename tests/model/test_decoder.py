@@ -5,7 +5,7 @@ import pytest
 import torch
 from tiny_model import random_batch, tiny_flexhook
 
-from flexhook.model.decoder import GroupedMemory, Memory, PairwiseCorrespondenceDecoder
+from flexhook.methods.flexhook.decoder import GroupedMemory, Memory, PairwiseCorrespondenceDecoder
 
 FOUR = {"strides": (4, 8, 16, 32), "channels": (6, 8, 10, 12)}
 ONE = {"strides": (16,), "channels": (6,)}

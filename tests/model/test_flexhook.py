@@ -7,7 +7,7 @@ import torch
 from tiny_model import random_batch, tiny_flexhook
 
 from flexhook.errors import ConfigError
-from flexhook.model.losses import EntropyWeightedCrossEntropy, ReferencePointRegulariser
+from flexhook.methods.two_stage.losses import EntropyWeightedCrossEntropy, ReferencePointRegulariser
 
 
 def close(a, b, tolerance):
@@ -159,10 +159,10 @@ def test_text_position_vectors_start_at_zero():
 
     from tiny_model import TinyText, TinyVisual
 
-    from flexhook.model.decoder import PairwiseCorrespondenceDecoder
-    from flexhook.model.flexhook import FlexHook
-    from flexhook.model.hook import CHook
-    from flexhook.model.temporal import TemporalIntegration
+    from flexhook.methods.flexhook.decoder import PairwiseCorrespondenceDecoder
+    from flexhook.methods.flexhook.hook import CHook
+    from flexhook.methods.flexhook.network import FlexHook
+    from flexhook.methods.flexhook.temporal import TemporalIntegration
 
     model = FlexHook(TinyVisual(), TinyText(), partial(CHook, heads=4), TemporalIntegration,
                      partial(PairwiseCorrespondenceDecoder, heads=4))  # fmt: skip
@@ -202,7 +202,7 @@ def test_no_parameter_is_unused_when_the_encoders_are_frozen():
 @torch.no_grad()
 def test_engine_methods_give_the_last_scale_of_forward():
     """encode, observe, look and judge, in small pieces, are the same model."""
-    from flexhook.model.hook import FrameMaps
+    from flexhook.methods.two_stage.frame_maps import FrameMaps
 
     model = tiny_flexhook()
     batch = random_batch(model, windows=3, frames=4, sentences=7, own=False)

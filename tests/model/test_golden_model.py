@@ -9,8 +9,8 @@ import plain_model
 import pytest
 import torch
 
-from flexhook.model.flexhook import FlexHook, WindowBatch
-from flexhook.model.losses import EntropyWeightedCrossEntropy, ReferencePointRegulariser
+from flexhook.methods.flexhook.network import FlexHook, WindowBatch
+from flexhook.methods.two_stage.losses import EntropyWeightedCrossEntropy, ReferencePointRegulariser
 
 GOLDEN = Path(__file__).parents[2].parent / "shared" / "golden" / "tiny_rope_swin_roberta"
 pytestmark = pytest.mark.skipif(not GOLDEN.is_dir(), reason="the golden values are not beside the checkout")
@@ -24,9 +24,9 @@ def model():
     from flexhook.convert.published import from_published
     from flexhook.encoders.rope_swin import RopeSwinEncoder
     from flexhook.encoders.text import TransformersTextEncoder
-    from flexhook.model.decoder import PairwiseCorrespondenceDecoder
-    from flexhook.model.hook import CHook
-    from flexhook.model.temporal import TemporalIntegration
+    from flexhook.methods.flexhook.decoder import PairwiseCorrespondenceDecoder
+    from flexhook.methods.flexhook.hook import CHook
+    from flexhook.methods.flexhook.temporal import TemporalIntegration
 
     config = json.loads((GOLDEN / "config.json").read_text())
     sizes = {k: config["visual"][k] for k in ("embed_dim", "depths", "num_heads", "drop_path")}
@@ -86,7 +86,7 @@ def test_model_computes_what_the_published_model_computes(model, batch, expected
 
 
 def test_trajectory_tokens_of_each_scale_before_the_reduction(model, batch, expected):
-    from flexhook.model.hook import FrameMaps
+    from flexhook.methods.two_stage.frame_maps import FrameMaps
 
     with torch.no_grad():
         maps = FrameMaps.from_maps(batch.maps)

@@ -5,9 +5,9 @@ import math
 import pytest
 import torch
 
-from flexhook.model.decoder import PairwiseCorrespondenceDecoder
-from flexhook.model.hook import ConditioningEnhancement
-from flexhook.model.temporal import TemporalIntegration
+from flexhook.methods.flexhook.decoder import PairwiseCorrespondenceDecoder
+from flexhook.methods.flexhook.hook import ConditioningEnhancement
+from flexhook.methods.flexhook.temporal import TemporalIntegration
 
 WIDTH, CHANNELS = 768, (96, 192)
 

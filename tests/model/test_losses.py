@@ -6,7 +6,7 @@ import plain_model
 import pytest
 import torch
 
-from flexhook.model.losses import (
+from flexhook.methods.two_stage.losses import (
     EntropyWeightedCrossEntropy,
     FocalLoss,
     ReferencePointRegulariser,

@@ -6,8 +6,8 @@ from tiny_model import random_batch, tiny_flexhook
 from torch.nn import functional as F
 
 from flexhook.errors import ConfigError
-from flexhook.model.decoder import PairwiseCorrespondenceDecoder
-from flexhook.model.motion_decoder import MotionQueryDecoder
+from flexhook.methods.flexhook.decoder import PairwiseCorrespondenceDecoder
+from flexhook.methods.flexhook.motion_decoder import MotionQueryDecoder
 
 
 def make(frames=3, **arguments):

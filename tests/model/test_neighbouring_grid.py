@@ -6,7 +6,8 @@ import torch
 from torch.nn import functional as F
 
 from flexhook.errors import ConfigError
-from flexhook.model.hook import FrameMaps, NeighbouringGridSampling, sample_rows
+from flexhook.methods.flexhook.hook import NeighbouringGridSampling
+from flexhook.methods.two_stage.frame_maps import FrameMaps, sample_rows
 
 GRIDS = [(16, 48), (8, 24), (4, 12), (2, 6)]
 

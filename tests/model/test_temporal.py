@@ -6,7 +6,7 @@ import torch
 from tiny_model import randomise
 from torch import nn
 
-from flexhook.model.temporal import TemporalIntegration, displacements, positions_only
+from flexhook.methods.flexhook.temporal import TemporalIntegration, displacements, positions_only
 
 GRIDS, CHANNELS, D = [(4, 6), (2, 3)], (5, 7), 8
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from flexhook.scoring.store import VideoScores
 from flexhook.structures import Expression, TrackSet, Video, make_labels
+from flexhook.structures.score_files import VideoScores
 
 
 class FlatFrames:

@@ -5,8 +5,9 @@ import pytest
 from PIL import Image
 
 from flexhook.errors import InputError
-from flexhook.pictures import contact_sheet, pen
-from flexhook.pictures.contact_sheet import (
+from flexhook.structures import Expression, Video, make_labels
+from flexhook.visualization import contact_sheet, pen
+from flexhook.visualization.contact_sheet import (
     SheetRow,
     select_expressions,
     sheet_row,
@@ -14,8 +15,7 @@ from flexhook.pictures.contact_sheet import (
     write_contact_sheet,
     write_good_and_bad,
 )
-from flexhook.pictures.outcomes import ScoredExpression
-from flexhook.structures import Expression, Video, make_labels
+from flexhook.visualization.outcomes import ScoredExpression
 
 SAMPLE = Path(__file__).parents[2].parent / "shared" / "data" / "refer_kitti_sample"
 
@@ -141,7 +141,7 @@ def test_metrics_of_an_expression_without_scores_are_an_input_error(video, score
 @pytest.mark.skipif(not SAMPLE.is_dir(), reason="the Refer-KITTI sample is not beside the checkout")
 def test_a_sheet_of_real_trajectories(tmp_path):
     from flexhook.datasets.refer_kitti import ReferKitti
-    from flexhook.scoring.store import VideoScores
+    from flexhook.structures.score_files import VideoScores
 
     video = ReferKitti(SAMPLE, {"test": ["0005"]}, {"default": [375, 1242]}).read("0005")
     logits = np.zeros((len(video.truth), len(video.expressions), 2), np.float32)

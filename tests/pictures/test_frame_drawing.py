@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from flexhook.errors import InputError
-from flexhook.pictures import pen
-from flexhook.pictures.frame_drawing import _FrameDrawing, draw_frame
-from flexhook.pictures.outcomes import ScoredExpression
-from flexhook.pictures.overlay import captioned_frame, picture_size, write_overlay
+from flexhook.media.video_files import VideoFileFrames
 from flexhook.structures import TrackSet, Video, make_labels
-from flexhook.structures.video_files import VideoFileFrames
+from flexhook.visualization import pen
+from flexhook.visualization.frame_drawing import _FrameDrawing, draw_frame
+from flexhook.visualization.outcomes import ScoredExpression
+from flexhook.visualization.overlay import captioned_frame, picture_size, write_overlay
 
 
 def share(picture, colour, tolerance=3):

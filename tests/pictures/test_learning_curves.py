@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from flexhook.errors import InputError
-from flexhook.pictures.curves import read_metrics, smoothed, write_learning_curves
+from flexhook.visualization.curves import read_metrics, smoothed, write_learning_curves
 
 
 def write_metrics(path, steps=60, with_validation=True):

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from flexhook.pictures.outcomes import ScoredExpression
-from flexhook.scoring.store import VideoScores
 from flexhook.structures import Expression, TrackSet, Video, make_labels
+from flexhook.structures.score_files import VideoScores
+from flexhook.visualization.outcomes import ScoredExpression
 
 
 def one_frame(truth, tracks, accepted, referents=None):

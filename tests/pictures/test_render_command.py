@@ -12,9 +12,9 @@ from PIL import Image
 
 from flexhook.commands.main import main
 from flexhook.datasets.refer_kitti import ReferKitti
-from flexhook.pictures import pen
-from flexhook.scoring.store import VideoScores, write_expressions, write_scores
-from flexhook.structures.video_files import VideoFileFrames
+from flexhook.media.video_files import VideoFileFrames
+from flexhook.structures.score_files import VideoScores, write_expressions, write_scores
+from flexhook.visualization import pen
 
 CONFIG = """
 seed: 0
@@ -157,8 +157,8 @@ def test_a_folder_without_scores_is_named(results, tmp_path, capsys, name):
 
 def test_near_sentences_are_offered_where_there_are_many():
     from flexhook.errors import InputError
-    from flexhook.pictures.lookup import find_expressions
     from flexhook.structures import Expression
+    from flexhook.visualization.lookup import find_expressions
 
     sentences = [f"{colour} {kind} in the {side}" for colour in ("red", "blue", "black") for kind in ("cars", "vans")
                  for side in ("left", "right")]
@@ -169,8 +169,8 @@ def test_near_sentences_are_offered_where_there_are_many():
 
 def test_sentences_that_differ_in_punctuation_are_told_apart():
     from flexhook.errors import InputError
-    from flexhook.pictures.lookup import find_expressions
     from flexhook.structures import Expression
+    from flexhook.visualization.lookup import find_expressions
 
     known = {"0005": [Expression("silver, cars", "silver,-cars"), Expression("silver cars", "silver-cars")]}
     assert find_expressions("silver, cars", known)[0][1].slug == "silver,-cars"
@@ -183,7 +183,7 @@ def test_sentences_that_differ_in_punctuation_are_told_apart():
 def test_a_killed_command_leaves_no_picture_that_looks_whole(results):
     process = subprocess.Popen(
         [sys.executable, "-c", "import time; from flexhook.commands.main import main\n"
-         "from flexhook.pictures import overlay as o; draw = o.captioned_frame\n"
+         "from flexhook.visualization import overlay as o; draw = o.captioned_frame\n"
          "o.captioned_frame = lambda *a, **k: time.sleep(0.5) or draw(*a, **k)\n"
          f"main(['render', {str(results)!r}, '--video', '0005', '--expression', 'cars'])"],
         env={**os.environ, "OMP_NUM_THREADS": "1"}, stdout=subprocess.PIPE,

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from flexhook.errors import InputError
-from flexhook.structures.video_files import VideoFileFrames, VideoWriter, open_frames
+from flexhook.media.video_files import VideoFileFrames, VideoWriter, open_frames
 
 
 def picture(index, height=48, width=80):

@@ -10,8 +10,8 @@ from fake_runs import SENTENCES, fake_evaluation, make_run
 from flexhook.commands.main import main
 from flexhook.errors import InputError
 from flexhook.reports.comparison import Comparison, Difference, Interval, Spread, compare, comparisons
+from flexhook.reports.conclusions import findings
 from flexhook.reports.consistency import warnings
-from flexhook.reports.findings import findings
 from flexhook.reports.runs import find_runs, group_runs
 from flexhook.reports.scores import score_table
 from flexhook.reports.table import Table

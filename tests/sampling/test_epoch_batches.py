@@ -9,12 +9,12 @@ from tiny_model import TinyText
 from tiny_video import make_video
 
 from flexhook.errors import ConfigError
-from flexhook.experiment.batches import Collator, FrameLoader, Sentences
-from flexhook.experiment.sampler import EpochBatchSampler
-from flexhook.sampling.expressions import ExpressionSampler
+from flexhook.media.images import resize
+from flexhook.methods.two_stage.collate import Collator, FrameLoader, Sentences
+from flexhook.sampling.expression_sampler import ExpressionSampler
 from flexhook.sampling.items import ClipItems, ValidationItems, WindowItems
 from flexhook.sampling.perturbations import IdentitySwap, NoJitter, NoMasking
-from flexhook.structures.images import resize
+from flexhook.training.epoch_sampler import EpochBatchSampler
 
 SENTENCES = ("red cars", "men walking", "parked vehicles on the left")
 REFERENTS = (lambda f, i: i == 1, lambda f, i: i != 1, lambda f, i: f > 4)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from flexhook.errors import ConfigError
-from flexhook.sampling.expressions import ExpressionSampler
+from flexhook.sampling.expression_sampler import ExpressionSampler
 
 
 def draws(sampler, positive, total, times=400):

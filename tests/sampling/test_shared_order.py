@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from tiny_video import make_video
 
-from flexhook.sampling.expressions import ExpressionSampler
+from flexhook.sampling.expression_sampler import ExpressionSampler
 from flexhook.sampling.items import ClipItems
 from flexhook.sampling.perturbations import NoJitter, NoMasking
 

@@ -5,7 +5,7 @@ import pytest
 from tiny_video import make_video
 
 from flexhook.errors import InputError
-from flexhook.sampling.expressions import ExpressionSampler
+from flexhook.sampling.expression_sampler import ExpressionSampler
 from flexhook.sampling.items import ValidationItems, WindowItems
 from flexhook.sampling.perturbations import GaussianJitter, LateStart, NoJitter, NoMasking, SegmentMasking
 

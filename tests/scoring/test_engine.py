@@ -15,15 +15,15 @@ from tiny_model import IMAGE_SIZE, WORDS, sentences_of, tiny_flexhook
 from tiny_video import make_tracks, make_video
 
 from flexhook.errors import ConfigError, InputError
-from flexhook.model.flexhook import WindowBatch
-from flexhook.scoring.engine import ScoringEngine, _Run
-from flexhook.scoring.plan import ScoringPlan
-from flexhook.scoring.reference import score_window_by_window
-from flexhook.scoring.store import read_scores, write_expressions
-from flexhook.scoring.writer import ScoreWriter
+from flexhook.inference.score_writer import ScoreWriter
+from flexhook.media.images import resize
+from flexhook.media.video_files import VideoFileFrames
+from flexhook.methods.flexhook.network import WindowBatch
+from flexhook.methods.two_stage.engine import ScoringEngine, _Run
+from flexhook.methods.two_stage.plan import ScoringPlan
+from flexhook.methods.two_stage.window_by_window import score_window_by_window
 from flexhook.structures import Expression, TrackSet
-from flexhook.structures.images import resize
-from flexhook.structures.video_files import VideoFileFrames
+from flexhook.structures.score_files import read_scores, write_expressions
 
 # Always there; with gaps; of one observation; of two; crossing the others' gaps. Some frames show nobody.
 SPANS = {1: range(20), 7: [0, 1, 2, 15, 16, 24], 3: [5], 4: [9, 10], 9: [3, 6, 9, 12, 15, 18, 30, 31]}

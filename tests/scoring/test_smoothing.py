@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from flexhook.errors import InputError
-from flexhook.scoring.smoothing import smooth_track
-from flexhook.scoring.writer import ScoreWriter
+from flexhook.inference.score_writer import ScoreWriter
+from flexhook.inference.smoothing import smooth_track
 from flexhook.structures import Expression, TrackSet
 
 EXPRESSIONS = (Expression("cars", "cars"), Expression("red cars", "red-cars"))
@@ -92,7 +92,7 @@ def test_a_full_disk_is_one_message_and_leaves_the_rows(tmp_path, monkeypatch, s
     with ScoreWriter(tmp_path, "v", tracks, EXPRESSIONS, smoothing=smoothing) as writer:
         writer.write(0, np.ones((7, 2, 2)))
         with monkeypatch.context() as patch:
-            patch.setattr(*(("shutil.copyfile", full) if smoothing else ("flexhook.scoring.writer.assemble", full)))
+            patch.setattr(*(("shutil.copyfile", full) if smoothing else ("flexhook.inference.score_writer.assemble", full)))
             with pytest.raises(InputError, match=r"cannot be written.*Make room"):
                 writer.finish()
     with ScoreWriter(tmp_path, "v", tracks, EXPRESSIONS, smoothing=smoothing) as writer:

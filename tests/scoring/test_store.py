@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from flexhook.errors import InputError
-from flexhook.scoring.folder import merge_expressions, require_one_model
-from flexhook.scoring.store import (
+from flexhook.inference.score_writer import ScoreWriter
+from flexhook.structures import Expression, TrackSet
+from flexhook.structures.score_files import (
     VideoScores,
     read_expressions,
     read_scores,
@@ -20,8 +21,7 @@ from flexhook.scoring.store import (
     write_expressions,
     write_scores,
 )
-from flexhook.scoring.writer import ScoreWriter
-from flexhook.structures import Expression, TrackSet
+from flexhook.structures.score_folder import merge_expressions, require_one_model
 
 EXPRESSIONS = (
     Expression("cars turning left", "cars-turning-left", ("unseen_combination",)),
@@ -335,7 +335,7 @@ def test_writing_needs_no_memory_for_the_whole(tmp_path):
     code = textwrap.dedent("""
         import resource, sys
         import numpy as np
-        from flexhook.scoring.writer import ScoreWriter
+        from flexhook.inference.score_writer import ScoreWriter
         from flexhook.structures import Expression, TrackSet
         n, e = 50_000, 500
         tracks = TrackSet.build(np.arange(n), np.zeros(n), np.zeros((n, 4)))

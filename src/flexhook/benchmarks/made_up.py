@@ -130,9 +130,9 @@ def random_model(sizes: Sizes, overrides: tuple[str, ...] = ()) -> tuple[Any, An
     """
     from hydra import compose, initialize_config_dir
 
-    import flexhook.experiment.resolvers  # noqa: F401  makes the configurations' resolvers known
-    from flexhook.experiment.build import build_model
-    from flexhook.experiment.config_folder import config_folder
+    import flexhook.configuration.resolvers  # noqa: F401  makes the configurations' resolvers known
+    from flexhook.configuration.config_folder import config_folder
+    from flexhook.methods.two_stage.build import build_model
 
     image = f"image_size=[{sizes.image_size[0]},{sizes.image_size[1]}]"
     plain = ("experiment=none", "name=bench", "run_dir=.", image, "visual.pretrained=null", "text.pretrained=false",

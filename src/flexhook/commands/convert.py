@@ -62,8 +62,8 @@ def _from_published(arguments: argparse.Namespace, out: Path) -> Mapped:
 
 def _to_published(arguments: argparse.Namespace, out: Path) -> Mapped:
     from flexhook.convert.checkpoint import write_published
-    from flexhook.experiment.build import build_trained
-    from flexhook.experiment.checkpoints import read_checkpoint
+    from flexhook.methods.two_stage.build import build_trained
+    from flexhook.training.checkpoints import read_checkpoint
 
     checkpoint = read_checkpoint(arguments.checkpoint)
     model = build_trained(checkpoint, arguments.checkpoint)

@@ -12,7 +12,7 @@ from flexhook.errors import InputError
 
 #: Name -> module, and what it does in a line.
 SUBCOMMANDS = {
-    "synthesize": ("flexhook.datasets.synthetic.command", "make a synthetic world with expressions and tracker output"),
+    "synthesize": ("flexhook.commands.data_synthesize", "make a synthetic world with expressions and tracker output"),
     "prepare": ("flexhook.commands.data_prepare", "build what a dataset lacks: labels, index, resized images, lists"),
     "check": ("flexhook.commands.data_check", "say everything that is wrong with a dataset and with tracker output"),
     "stats": ("flexhook.commands.data_stats", "count and plot what papers report of a dataset"),

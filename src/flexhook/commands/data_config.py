@@ -13,11 +13,11 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from flexhook.datasets.mot import TrackerFiles
+from flexhook.configuration.config_folder import config_folder
+from flexhook.configuration.mistakes import input_error_behind, yaml_mistake
 from flexhook.datasets.reader import Reader
 from flexhook.errors import ConfigError, FlexHookError
-from flexhook.experiment.config_folder import config_folder
-from flexhook.experiment.mistakes import input_error_behind, yaml_mistake
+from flexhook.trackers.mot_files import TrackerFiles
 
 
 def add_data_arguments(parser: argparse.ArgumentParser) -> None:

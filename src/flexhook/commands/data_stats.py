@@ -17,13 +17,13 @@ import numpy as np
 
 from flexhook.commands.data_config import Progress, add_data_arguments, open_data
 from flexhook.datasets.cache import CachedReader
-from flexhook.datasets.mot import TrackerFiles
 from flexhook.datasets.stats import SplitStats, split_stats, table, unseen_share
 from flexhook.errors import ConfigError, FlexHookError
-from flexhook.evaluation.engine import Job, fast_statistics
+from flexhook.evaluation.jobs import Job, fast_statistics
 from flexhook.evaluation.overlaps import Boxes
 from flexhook.evaluation.statistics import Statistics
 from flexhook.structures import TrackSet, Video
+from flexhook.trackers.mot_files import TrackerFiles
 
 METRICS = ("HOTA", "DetA", "AssA", "MOTA", "IDF1")
 

@@ -16,15 +16,15 @@ from flexhook.commands.hydra_app import hydra_command
 from flexhook.commands.run_data import moved
 from flexhook.datasets.reader import Reader
 from flexhook.errors import ConfigError, InputError
-from flexhook.evaluation.evaluate import accepted_rows, evaluate_folder, evaluate_videos, referent_rows
+from flexhook.evaluation.evaluator import accepted_rows, evaluate_folder, evaluate_videos, referent_rows
 from flexhook.evaluation.oracle import judged_rows
 from flexhook.evaluation.statistics import METRICS
 from flexhook.evaluation.trackeval_folder import write_trackeval_folder
-from flexhook.experiment.run_folder import note_remarks, read_config, remark_lines, remarks
-from flexhook.scoring.folder import require_one_model
-from flexhook.scoring.store import VideoScores, read_scores
 from flexhook.structures import Video
+from flexhook.structures.score_files import VideoScores, read_scores
+from flexhook.structures.score_folder import require_one_model
 from flexhook.structures.whole_files import whole_file
+from flexhook.training.run_folder import note_remarks, read_config, remark_lines, remarks
 
 
 def task(cfg: DictConfig) -> None:

@@ -13,10 +13,10 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-import flexhook.experiment.resolvers  # noqa: F401  makes the configurations' resolvers known
+import flexhook.configuration.resolvers  # noqa: F401  makes the configurations' resolvers known
+from flexhook.configuration.config_folder import config_folder
+from flexhook.configuration.mistakes import as_mistake, in_one_line
 from flexhook.errors import FlexHookError
-from flexhook.experiment.config_folder import config_folder
-from flexhook.experiment.mistakes import as_mistake, in_one_line
 
 
 def hydra_command(config_name: str, task: Callable[[DictConfig], object]) -> Callable[[list[str]], int]:

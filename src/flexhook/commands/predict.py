@@ -8,10 +8,10 @@ from pathlib import Path
 from omegaconf import DictConfig, OmegaConf
 
 from flexhook.commands.hydra_app import hydra_command
+from flexhook.configuration.check_config import check_config
 from flexhook.datasets.expressions import slug
 from flexhook.datasets.mot import read_mot, write_mot
 from flexhook.errors import ConfigError, InputError
-from flexhook.experiment.check_config import check_config
 from flexhook.structures import Expression, TrackSet, Video, make_labels
 
 
@@ -29,12 +29,12 @@ def task(cfg: DictConfig) -> None:
     tracks = read_mot(cfg.tracks, first_frame=cfg.first_frame, min_confidence=cfg.min_confidence)
     check_tracks(tracks, video, cfg)
 
-    from flexhook.experiment.build import load_model
-    from flexhook.experiment.scoring_job import best_device, build_engine, model_key, score_video, scoring_options
-    from flexhook.pictures.outcomes import ScoredExpression
-    from flexhook.pictures.overlay import write_overlay
-    from flexhook.scoring.folder import merge_expressions
-    from flexhook.scoring.store import read_scores
+    from flexhook.inference.scoring_job import best_device, build_engine, model_key, score_video, scoring_options
+    from flexhook.methods.two_stage.build import load_model
+    from flexhook.structures.score_files import read_scores
+    from flexhook.structures.score_folder import merge_expressions
+    from flexhook.visualization.outcomes import ScoredExpression
+    from flexhook.visualization.overlay import write_overlay
 
     print(f"loading {cfg.ckpt}", flush=True)
     model, trained = load_model(cfg.ckpt)
@@ -63,7 +63,7 @@ def task(cfg: DictConfig) -> None:
 
 def open_video(cfg: DictConfig) -> Video:
     """The video with the given sentences and without truth."""
-    from flexhook.structures.video_files import open_frames
+    from flexhook.media.video_files import open_frames
 
     frames = open_frames(cfg.video)
     height, width = cfg.frame_size or frames.read(0).shape[:2]

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from flexhook.commands.run_data import open_reader
 from flexhook.errors import InputError
-from flexhook.pictures.lookup import find_video
-from flexhook.pictures.reference_points import NAME as REFERENCE_POINTS
-from flexhook.pictures.result_pictures import ResultPictures
-from flexhook.pictures.results import Results
+from flexhook.structures.reference_points import NAME as REFERENCE_POINTS
+from flexhook.visualization.lookup import find_video
+from flexhook.visualization.result_folder import Results
+from flexhook.visualization.result_pictures import ResultPictures
 
 DESCRIPTION = """\
 Draws what became of scored expressions: an overlay video (mp4) and a contact sheet (png) each. Correct boxes are blue,

@@ -12,10 +12,10 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
+from flexhook.configuration.mistakes import input_error_behind
 from flexhook.datasets.reader import Reader
 from flexhook.errors import ConfigError, InputError
-from flexhook.experiment.mistakes import input_error_behind
-from flexhook.experiment.run_folder import read_config
+from flexhook.training.run_folder import read_config
 
 
 def open_reader(run: Path, changes: Sequence[str] = ()) -> Reader:

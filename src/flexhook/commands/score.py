@@ -16,10 +16,11 @@ def task(cfg: DictConfig) -> None:
     Raises:
         InputError: Checkpoint, data or tracks are missing or malformed.
     """
-    from flexhook.experiment.build import build_reader, load_model
-    from flexhook.experiment.check_config import check_config
-    from flexhook.experiment.run_folder import write_config
-    from flexhook.experiment.scoring_job import best_device, build_engine, build_tracker, score_videos, scoring_options
+    from flexhook.configuration.check_config import check_config
+    from flexhook.inference.scoring_job import best_device, build_engine, build_tracker, score_videos, scoring_options
+    from flexhook.methods.two_stage.build import load_model
+    from flexhook.training.build import build_reader
+    from flexhook.training.run_folder import write_config
 
     check_config(cfg)
     print(f"loading {cfg.ckpt}", flush=True)

@@ -17,10 +17,10 @@ from torch import Tensor
 from flexhook.encoders.text import KNOWN_CONFIGS
 from flexhook.encoders.visual import CLIP_MEAN, CLIP_STD
 from flexhook.errors import InputError
-from flexhook.model.decoder import PairwiseCorrespondenceDecoder
-from flexhook.model.flexhook import FlexHook
-from flexhook.model.hook import CHook
-from flexhook.model.temporal import TemporalIntegration
+from flexhook.methods.flexhook.decoder import PairwiseCorrespondenceDecoder
+from flexhook.methods.flexhook.hook import CHook
+from flexhook.methods.flexhook.network import FlexHook
+from flexhook.methods.flexhook.temporal import TemporalIntegration
 
 RESNETS = {"resnet18": "resnet18", "resnet34": "resnet34", "resnet50": "resnet50", "clip_rn50": "resnet50_clip_gap"}
 RESNET_BLOCKS = {(2, 2, 2, 2): "resnet18", (3, 4, 6, 3): "resnet34"}

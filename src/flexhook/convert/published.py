@@ -51,7 +51,7 @@ class Mapped:
 
 
 def published_names(model: nn.Module) -> dict[str, str]:
-    """Published name of every tensor of a :class:`~flexhook.model.flexhook.FlexHook`, in its order.
+    """Published name of every tensor of a :class:`~flexhook.methods.flexhook.network.FlexHook`, in its order.
 
     Raises:
         InputError: The model has a part that the published code has not.

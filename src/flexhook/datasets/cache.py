@@ -21,7 +21,8 @@ from scipy.sparse import csr_array
 from flexhook.datasets.problems import Report, strict
 from flexhook.datasets.reader import Reader
 from flexhook.errors import FlexHookError
-from flexhook.structures import Expression, ImageFiles, TrackSet, Video
+from flexhook.media.images import ImageFiles
+from flexhook.structures import Expression, TrackSet, Video
 from flexhook.structures.whole_files import whole_file
 
 log = logging.getLogger(__name__)

@@ -8,18 +8,19 @@ from typing import Any
 
 import numpy as np
 
+from flexhook.datasets.check_findings import Findings
 from flexhook.datasets.expression_files import Annotation
-from flexhook.datasets.findings import Findings
 from flexhook.datasets.folders import FolderDataset, looked_for
 from flexhook.datasets.image_check import check_images
 from flexhook.datasets.lamot import Lamot
 from flexhook.datasets.mixture import Mixture
-from flexhook.datasets.mot import TrackerFiles
 from flexhook.datasets.reader import Reader
 from flexhook.datasets.sentence_check import check_sentences, least_tokens
 from flexhook.datasets.shift import HARDLY, NOTHING, OFFSETS, Fit, referent_hits, track_fit
 from flexhook.errors import ConfigError, InputError
-from flexhook.structures import ImageFiles, TrackSet, Video
+from flexhook.media.images import ImageFiles
+from flexhook.structures import TrackSet, Video
+from flexhook.trackers.mot_files import TrackerFiles
 
 
 @dataclass

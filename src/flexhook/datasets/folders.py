@@ -13,7 +13,8 @@ from flexhook.datasets.problems import MOST_FRAMES, Report, strict
 from flexhook.datasets.reader import plain_splits
 from flexhook.datasets.sizes import FrameSizes
 from flexhook.errors import ConfigError, InputError
-from flexhook.structures import ImageFiles, TrackSet, Video
+from flexhook.media.images import ImageFiles
+from flexhook.structures import TrackSet, Video
 
 log = logging.getLogger(__name__)
 

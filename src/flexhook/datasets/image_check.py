@@ -10,8 +10,7 @@ from PIL import Image
 
 from flexhook.datasets.problems import Report
 from flexhook.errors import InputError
-from flexhook.structures import ImageFiles
-from flexhook.structures.images import check_shape, read_image
+from flexhook.media.images import ImageFiles, check_shape, read_image
 
 MODES = ("decode", "headers", "none")
 

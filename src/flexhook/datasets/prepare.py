@@ -23,8 +23,8 @@ from flexhook.datasets.naming import FramePattern
 from flexhook.datasets.reader import Reader
 from flexhook.datasets.refer_kitti import ReferKitti
 from flexhook.errors import InputError
-from flexhook.structures import ImageFiles, TrackSet, Video
-from flexhook.structures.images import read_image, resize
+from flexhook.media.images import ImageFiles, read_image, resize
+from flexhook.structures import TrackSet, Video
 from flexhook.structures.whole_files import whole_file
 
 NOTE = "prepared.json"

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from flexhook.errors import InputError
-from flexhook.evaluation.result import Evaluation
+from flexhook.evaluation.evaluation import Evaluation
 from flexhook.evaluation.statistics import Statistics
 
 DRAWS_AT_ONCE = 256

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from flexhook.errors import InputError
-from flexhook.evaluation.engine import Job
+from flexhook.evaluation.jobs import Job
 from flexhook.evaluation.overlaps import Boxes
 from flexhook.structures import TrackSet
 

@@ -13,7 +13,7 @@ from flexhook.evaluation.statistics import Statistics
 
 
 def reference_statistics(truth: Boxes, tracks: Boxes, truth_rows: list[np.ndarray], track_rows: list[np.ndarray]) -> Statistics:
-    """TrackEval's results of every sequence, as sums; arguments as in :class:`flexhook.evaluation.engine.Job`."""
+    """TrackEval's results of every sequence, as sums; arguments as in :class:`flexhook.evaluation.jobs.Job`."""
     metrics = {"HOTA": HOTA(), "CLEAR": CLEAR({"PRINT_CONFIG": False}), "Identity": Identity({"PRINT_CONFIG": False})}
     out = Statistics.zeros(len(truth_rows))
     for s, (a, b) in enumerate(zip(truth_rows, track_rows, strict=True)):

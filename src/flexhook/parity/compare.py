@@ -12,8 +12,8 @@ from torch import Tensor
 
 from flexhook.convert.published import from_published, published_names
 from flexhook.errors import InputError
-from flexhook.model.flexhook import FlexHook
-from flexhook.model.losses import ReferencePointRegulariser
+from flexhook.methods.flexhook.network import FlexHook
+from flexhook.methods.two_stage.losses import ReferencePointRegulariser
 from flexhook.parity.golden import Golden
 
 TOLERANCE = {torch.float32: 5e-5, torch.float64: 1e-9}

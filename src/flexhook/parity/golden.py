@@ -15,8 +15,8 @@ from torch import Tensor
 from flexhook.convert.architecture import Architecture, read_json
 from flexhook.encoders.weight_files import read_weights
 from flexhook.errors import InputError
-from flexhook.model.losses import EntropyWeightedCrossEntropy, FocalLoss, WeightedCrossEntropy
-from flexhook.model.referring import WindowBatch
+from flexhook.methods.two_stage.losses import EntropyWeightedCrossEntropy, FocalLoss, WeightedCrossEntropy
+from flexhook.methods.two_stage.network import WindowBatch
 
 LOSSES = {  # by a word of the type; the first that is in it
     "focal": FocalLoss,

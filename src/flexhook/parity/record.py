@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from flexhook.convert.architecture import Architecture, read_json
 from flexhook.convert.published import to_published
 from flexhook.errors import InputError
-from flexhook.model.flexhook import FlexHook
+from flexhook.methods.flexhook.network import FlexHook
 from flexhook.parity.compare import compute, load
 from flexhook.parity.golden import read_golden
 from flexhook.structures.whole_files import whole_file

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from flexhook.evaluation.result import Evaluation
-from flexhook.reports.flat_config import changes_results, flat_config
+from flexhook.configuration.flat_config import changes_results, flat_config
+from flexhook.evaluation.evaluation import Evaluation
 from flexhook.reports.runs import Group, Run
 
 

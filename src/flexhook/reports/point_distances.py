@@ -12,10 +12,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from flexhook.datasets.expressions import attributes
-from flexhook.pictures.reference_points import NAME, read_reference_points
 from flexhook.reports.comparison import Spread
 from flexhook.reports.runs import Group
 from flexhook.reports.table import Table
+from flexhook.structures.reference_points import NAME, read_reference_points
 from flexhook.structures.whole_files import whole_file
 
 Points = Mapping[str, Sequence[np.ndarray]]

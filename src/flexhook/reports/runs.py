@@ -17,8 +17,8 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from flexhook.errors import InputError
-from flexhook.evaluation.result import Evaluation
-from flexhook.experiment.running import FAILED
+from flexhook.evaluation.evaluation import Evaluation
+from flexhook.training.running import FAILED
 
 SEED_FOLDER = re.compile(r"seed_?\d+")
 
@@ -53,7 +53,7 @@ class Run:
 
     @property
     def costs(self) -> dict[str, float]:
-        """What it cost, see :class:`flexhook.experiment.costs.RunCosts`."""
+        """What it cost, see :class:`flexhook.training.costs.RunCosts`."""
         return self.meta.get("costs", {})
 
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from flexhook.reports.comparison import Comparison, comparisons
+from flexhook.reports.conclusions import findings
 from flexhook.reports.consistency import warnings
-from flexhook.reports.findings import findings
 from flexhook.reports.plots import write_plots
 from flexhook.reports.published import published
 from flexhook.reports.runs import Group

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from flexhook.errors import ConfigError, InputError
-from flexhook.sampling.expressions import ExpressionSampler
+from flexhook.sampling.expression_sampler import ExpressionSampler
 from flexhook.sampling.perturbations import LateStart, Masking
 from flexhook.sampling.windows import span_of, validation_starts, window_starts
 from flexhook.structures import Video

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -87,31 +86,3 @@ def make_labels(rows: Sequence[int] | np.ndarray, columns: Sequence[int] | np.nd
     labels = csr_array((np.ones(len(rows), bool), (rows, columns)), shape=shape, dtype=bool)
     labels.sum_duplicates()
     return labels
-
-
-class ImageFiles:
-    """Frames that are image files, one path per frame.
-
-    Args:
-        paths: A path per frame in the order of time; an entry may be missing on disk, which is an error only when it is read.
-    """
-
-    def __init__(self, paths: Sequence[str | Path]) -> None:
-        self.paths = tuple(str(p) for p in paths)
-
-    def __len__(self) -> int:
-        return len(self.paths)
-
-    def name(self, index: int) -> str:
-        """The path of frame ``index``."""
-        return self.paths[index]
-
-    def read(self, index: int) -> np.ndarray:
-        """Decode frame ``index`` to (height, width, 3) uint8 RGB.
-
-        Raises:
-            flexhook.errors.InputError: The file is missing or is not an image that decodes.
-        """
-        from flexhook.structures.images import read_image
-
-        return read_image(self.paths[index])

@@ -1,0 +1,43 @@
+"""What bf16 scores do to the HOTA of a trained model's test set."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from omegaconf import open_dict
+
+from flexhook.inference.scoring_job import best_device, build_engine, build_tracker, score_videos
+from flexhook.methods.two_stage.build import load_model
+from flexhook.training.build import build_reader
+from flexhook.training.results import evaluate_split
+
+TARGET = 0.1
+"""HOTA points (0 to 100) that bf16 may move the pooled score by."""
+
+
+def compare_precision(checkpoint: Path, accelerator: str = "auto") -> int:
+    """Score the test videos in float32 and in bf16, print both and say whether they agree.
+
+    Args:
+        checkpoint: A checkpoint of this project.
+        accelerator: ``auto`` or ``cpu``.
+
+    Returns:
+        0 where the pooled HOTA moves by less than :data:`TARGET`, else 1.
+    """
+    model, cfg = load_model(checkpoint)
+    reader, hota = build_reader(cfg), {}
+    print(f"{'':10}{'HOTA':>10}{'seconds':>10}")
+    for precision in ("float32", "bf16"):
+        with open_dict(cfg):
+            cfg.scoring.precision = precision
+        engine = build_engine(model, cfg, best_device(accelerator))
+        with tempfile.TemporaryDirectory() as place:
+            names = reader.video_names("test")
+            reports = score_videos(engine, reader, build_tracker(cfg), names, Path(place), say=lambda text: None)
+            hota[precision] = evaluate_split(cfg, reader, "test", Path(place), None).metrics("test")["test/HOTA"]
+        print(f"{precision:10}{hota[precision]:10.3f}{sum(r.seconds for r in reports):10.1f}", flush=True)
+    moved = abs(hota["bf16"] - hota["float32"])
+    print(f"moved by {moved:.3f}; target under {TARGET}")
+    return 0 if moved < TARGET else 1

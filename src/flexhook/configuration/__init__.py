@@ -1,0 +1,1 @@
+"""Hydra configuration: its folder, resolvers, checks and messages."""

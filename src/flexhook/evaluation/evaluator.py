@@ -1,0 +1,181 @@
+"""Evaluates scored videos beside their oracle and accept-all, and folders of ``gt.txt`` and ``predict.txt``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.sparse import csr_array
+
+from flexhook.errors import InputError
+from flexhook.evaluation.evaluation import Evaluation, SequenceInfo
+from flexhook.evaluation.jobs import Job, statistics
+from flexhook.evaluation.oracle import judged_rows, oracle_labels
+from flexhook.evaluation.overlaps import Boxes
+from flexhook.evaluation.statistics import Statistics
+from flexhook.evaluation.trackeval_folder import read_trackeval_folder
+from flexhook.structures import Video
+from flexhook.structures.score_files import AGAIN, VideoScores
+
+Progress = Callable[[str], None]
+
+
+def evaluate_videos(
+    videos: Iterable[tuple[Video, VideoScores]],
+    *,
+    judge_last_observation: bool = True,
+    engine: str = "fast",
+    processes: int = 1,
+    progress: Progress | None = None,
+) -> Evaluation:
+    """Evaluate scored videos: every expression of a video is one sequence, for the model, the oracle and accept-all.
+
+    An expression without referents in its video is a sequence as well: whatever is accepted for it counts as false
+        in the pooled scores, and its own HOTA is 0 whatever the answer, as in TrackEval. The published lists hold
+        no such expression; :class:`flexhook.evaluation.evaluation.Evaluation` says how many there are.
+
+    Args:
+        videos: Each video with its scores; taken one at a time.
+        judge_last_observation: False leaves a track's last observation out of every prediction, as the published
+            scoring does (``protocol=published``).
+        engine: ``"fast"`` or ``"trackeval"``, see :func:`flexhook.evaluation.jobs.statistics`.
+        processes: Number of processes that share the sequences.
+        progress: Is told of every finished video.
+
+    Raises:
+        InputError: There is no sequence, or scores do not cover exactly the expressions of their video.
+    """
+    infos: list[tuple[SequenceInfo, ...]] = []
+    labels: list[np.ndarray] = []
+
+    def jobs() -> Iterator[Job]:
+        for video, scores in videos:
+            job, counts = _job(video, scores, judge_last_observation)
+            infos.append(_infos(video, scores))
+            labels.append(counts)
+            yield job
+
+    parts: list[list[Statistics]] = [[], [], []]
+    for k, done in enumerate(statistics(jobs(), engine=engine, processes=processes)):
+        count = len(infos[k])
+        for answer, part in enumerate(parts):
+            part.append(done.select(np.arange(answer * count, (answer + 1) * count)))
+        if progress and count:
+            progress(f"evaluated video {infos[k][0].video}: {count} expressions")
+    if not sum(map(len, infos)):
+        raise InputError("there is nothing to evaluate", expected="videos with at least one expression")
+    model, oracle, accept_all = (Statistics.concatenate(part) for part in parts)
+    return Evaluation(
+        tuple(info for part in infos for info in part),
+        model,
+        oracle,
+        accept_all,
+        np.concatenate(labels).astype(np.int64),
+    )
+
+
+def accepted_rows(accepted: np.ndarray) -> list[np.ndarray]:
+    """(n, E) bool -> for every expression the rows in which it is True."""
+    return [np.flatnonzero(column) for column in np.ascontiguousarray(accepted.T)]
+
+
+def referent_rows(video: Video, slugs: Iterable[str]) -> list[np.ndarray]:
+    """For every expression the rows of the video's truth that it refers to."""
+    return accepted_rows(_label_columns(video, slugs).toarray())
+
+
+def _label_columns(video: Video, slugs: Iterable[str]) -> csr_array:
+    column = {expression.slug: c for c, expression in enumerate(video.expressions)}
+    return csr_array(video.labels.tocsc()[:, [column[slug] for slug in slugs]])
+
+
+def _job(video: Video, scores: VideoScores, judge_last: bool) -> tuple[Job, np.ndarray]:
+    """Sequences of model, oracle and accept-all, one after the other, and (E, 3) counts of label decisions."""
+    _check_expressions(video, scores)
+    labels = _label_columns(video, (e.slug for e in scores.expressions))
+    judged = judged_rows(scores.tracks, judge_last)
+    everything = [np.flatnonzero(judged)] * len(scores.expressions)
+    job = Job(Boxes.of(video.truth), Boxes.of(scores.tracks), accepted_rows(labels.toarray()) * 3, [])
+    accepted = scores.accepted & judged[:, None]
+    oracle = oracle_labels(job.overlaps, labels) & judged[:, None]
+    job.track_rows.extend([*accepted_rows(accepted), *accepted_rows(oracle), *everything])
+    counts = [(accepted & oracle).sum(0), (accepted & ~oracle).sum(0), (~accepted & oracle).sum(0)]
+    return job, np.stack(counts, axis=1)
+
+
+def _check_expressions(video: Video, scores: VideoScores) -> None:
+    known, scored = ({e.slug: e.sentence for e in part.expressions} for part in (video, scores))
+    for slug, sentence in scored.items():
+        if known.get(slug) != sentence:
+            raise InputError(
+                f"the expression '{sentence}' was scored for video {video.name}, whose data do not have it",
+                expected="scores of the video's own expressions",
+                hint=AGAIN,
+            )
+    missing = [slug for slug in known if slug not in scored]
+    if missing:
+        raise InputError(
+            f"{len(missing)} of the {len(known)} expressions of video {video.name} have no scores, '{missing[0]}' among them",
+            expected="scores of all of them",
+            hint=AGAIN,
+        )
+
+
+def _infos(video: Video, scores: VideoScores) -> tuple[SequenceInfo, ...]:
+    tags = {e.slug: e.tags for e in video.expressions}
+    rows = referent_rows(video, (e.slug for e in scores.expressions))
+    return tuple(
+        SequenceInfo(video.name, e.slug, e.sentence, tags[e.slug], len(np.unique(video.truth.identity[r])))
+        for e, r in zip(scores.expressions, rows, strict=True)
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class FolderEvaluation:
+    """Scores of a results folder.
+
+    Attributes:
+        names: ``<video>+<slug>`` of every sequence.
+        statistics: Their statistics, in the same order.
+    """
+
+    names: tuple[str, ...]
+    statistics: Statistics
+
+    def summary(self) -> dict[str, Any]:
+        """``{"pooled", "mean_over_expressions", "zero_HOTA_expressions", "sequences"}``, fractions from 0 to 1."""
+        metrics = self.statistics.per_sequence()
+        return {
+            "pooled": self.statistics.pooled(),
+            "mean_over_expressions": {"HOTA": self.statistics.mean_hota()},
+            "zero_HOTA_expressions": self.statistics.zero_hota(),
+            "sequences": {
+                name: {metric: float(values[s]) for metric, values in metrics.items()} for s, name in enumerate(self.names)
+            },
+        }
+
+
+def evaluate_folder(
+    folder: str | Path, *, engine: str = "fast", processes: int = 1, progress: Progress | None = None
+) -> FolderEvaluation:
+    """Evaluate a folder of ``<video>/<slug>/{gt,predict}.txt``; arguments as in :func:`evaluate_videos`.
+
+    Raises:
+        InputError: The folder or a file is missing or malformed.
+    """
+    names: list[list[str]] = []
+
+    def jobs() -> Iterator[Job]:
+        for content in read_trackeval_folder(folder):
+            names.append([f"{content.video}+{slug}" for slug in content.slugs])
+            yield content.job
+
+    parts = []
+    for k, done in enumerate(statistics(jobs(), engine=engine, processes=processes)):
+        parts.append(done)
+        if progress:
+            progress(f"evaluated video {names[k][0].rpartition('+')[0]}: {len(names[k])} expressions")
+    return FolderEvaluation(tuple(name for part in names for name in part), Statistics.concatenate(parts))

@@ -1,1 +1,0 @@
-"""Experiments: LightningModule, LightningDataModule, callbacks, ranks, run folders."""

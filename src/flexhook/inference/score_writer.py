@@ -1,0 +1,215 @@
+"""Scores that arrive in pieces: streamed to disk, resumable, whole only when the last row is there."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+
+from flexhook.errors import InputError
+from flexhook.inference.smoothing import smooth_tracks
+from flexhook.structures import Expression, TrackSet
+from flexhook.structures.score_files import assemble, check_finite, finished_job, job_digest, score_file
+from flexhook.structures.whole_files import whole_file
+
+
+class ScoreWriter:
+    """Writes the scores of one video piece by piece, in any order, without holding them in memory.
+
+    Until :meth:`finish` everything lies in a hidden folder beside the file to be; a writer made later for the same
+    job (same tracks, expressions and ``key``) goes on where that one stopped, however it was stopped. A finished file
+    of the same job counts as all rows written. What another job left behind is thrown away.
+
+    Args:
+        folder: The folder of scores.
+        video: Name of the video.
+        tracks: The observations, n rows.
+        expressions: The sentences, E of them.
+        key: Names what else is scored (the frames): with another key nothing is taken over.
+        model: Names what makes the scores (weights, precision, image size): with another model nothing is taken over, and
+            scores of several models are not evaluated together.
+        smoothing: Observations of its track on either side that an observation's logits are averaged with when all rows are
+            there; 0 for none.
+
+    Attributes:
+        finished: Whether the video's file is complete: nothing to write any more.
+
+    Raises:
+        InputError: The folder cannot be written to, or another process is writing the same video's scores there.
+        ValueError: ``smoothing`` is no whole number from 0.
+    """
+
+    def __init__(
+        self, folder: str | Path, video: str, tracks: TrackSet, expressions: Sequence[Expression], *, key: str = "",
+        model: str = "", smoothing: int = 0,
+    ) -> None:
+        if type(smoothing) is not int or smoothing < 0:
+            raise ValueError(f"smoothing is {smoothing!r}; expected a whole number, 0 or more")
+        self.folder, self.video, self.tracks = Path(folder), video, tracks
+        self.expressions, self.key, self.smoothing = tuple(expressions), key, smoothing
+        self.model = f"{model} smoothing {smoothing}" if smoothing else model
+        self.path = score_file(folder, video)
+        self._row = len(self.expressions) * 2 * 4  # bytes of one observation
+        self._job = job_digest(tracks, self.expressions, key, self.model)
+        self._partial = self.path.with_name(f".{self.path.stem}.partial")
+        self.finished = finished_job(self.path) == self._job
+        self._logits: IO[bytes] | None = None
+        self._lock: IO[bytes] | None = None
+        self._written = np.ones(len(tracks), bool) if self.finished else self._open()
+        if self.finished and self._partial.is_dir():
+            with contextlib.suppress(InputError):  # another job is at it
+                self._lock = self._locked()
+                shutil.rmtree(self._partial, ignore_errors=True)
+            self.close()
+
+    @property
+    def written(self) -> np.ndarray:
+        """(n,) bool: the rows that need not be computed any more."""
+        return self._written.copy()
+
+    def missing(self) -> list[tuple[int, int]]:
+        """The ranges [start, stop) of rows that are not written yet, in order."""
+        edges = np.flatnonzero(np.diff(np.concatenate([[True], self._written, [True]]).astype(np.int8)))
+        return [(int(start), int(stop)) for start, stop in edges.reshape(-1, 2)]
+
+    def write(self, start: int, logits: np.ndarray) -> None:
+        """Write the rows [start, start + k): logits (k, E, 2), (no, yes). Rows written before are replaced.
+
+        Raises:
+            InputError: A logit is not finite, or the disk is full.
+            ValueError: The rows or the shape do not fit, or the writer is finished or closed.
+        """
+        if self._logits is None:
+            raise ValueError(f"the writer of {self.path} is closed")
+        logits = np.ascontiguousarray(logits, "<f4")
+        stop = start + len(logits)
+        if not 0 <= start <= stop <= len(self._written) or logits.shape[1:] != (len(self.expressions), 2):
+            raise ValueError(
+                f"logits of shape {logits.shape} for row {start} do not fit "
+                f"{len(self._written)} observations x {len(self.expressions)} expressions x 2"
+            )
+        check_finite(logits, self.video)
+        try:
+            self._logits.seek(start * self._row)
+            self._logits.write(logits.tobytes())
+            self._logits.flush()
+            with open(self._partial / "rows", "r+b") as rows:  # only now: a row counts as written when its logits are
+                rows.seek(start)
+                rows.write(b"\1" * len(logits))
+        except OSError as error:
+            raise self._not_written(error) from None
+        self._written[start:stop] = True
+
+    def finish(self) -> Path:
+        """Assemble the ``.npz`` of the rows, give it its name and remove what was temporary.
+
+        Raises:
+            ValueError: Rows are missing.
+            InputError: The disk is full.
+        """
+        if self.finished:
+            return self.path
+        if self._logits is None:
+            raise ValueError(f"the writer of {self.path} is closed")
+        if not self._written.all():
+            raise ValueError(f"rows {self.missing()} of {self.path} are missing")
+        shape = (len(self._written), len(self.expressions), 2)
+        try:
+            with contextlib.ExitStack() as files:
+                source = files.enter_context(self._smoothed(shape)) if self.smoothing and all(shape) else self._logits
+
+                def write(stream: IO[bytes]) -> None:
+                    np.lib.format.write_array_header_1_0(stream, {"descr": "<f4", "fortran_order": False, "shape": shape})
+                    source.seek(0)
+                    shutil.copyfileobj(source, stream, 1 << 20)
+
+                assemble(self.folder, self.video, self.tracks, self.expressions, self.key, self.model, write)
+        except OSError as error:
+            raise self._not_written(error) from None
+        self.finished = True
+        shutil.rmtree(self._partial, ignore_errors=True)
+        self.close()
+        return self.path
+
+    def _not_written(self, error: OSError) -> InputError:
+        return InputError(f"the scores cannot be written ({error.strerror})", file=self._partial,
+                          hint="Make room on the disk and run the command again: it goes on where it was")
+
+    def _smoothed(self, shape: tuple[int, int, int]) -> IO[bytes]:
+        """The rows smoothed along their tracks, in a file of the hidden folder."""
+        path = self._partial / "smoothed"
+        shutil.copyfile(self._partial / "logits", path)  # takes the room: a mapped file that finds none ends the process
+        rows = np.memmap(self._partial / "logits", "<f4", "r", shape=shape)
+        smoothed = np.memmap(path, "<f4", "r+", shape=shape)
+        smooth_tracks(rows, smoothed, self.tracks.tracks().values(), self.smoothing)
+        smoothed.flush()
+        return open(path, "rb")
+
+    def close(self) -> None:
+        """Let go of the temporary files; what was written stays for a later writer."""
+        for file in (self._logits, self._lock):  # the lock last
+            if file is not None:
+                file.close()
+        self._logits = self._lock = None
+
+    def __enter__(self) -> ScoreWriter:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def _open(self) -> np.ndarray:
+        n, job = len(self.tracks), self._partial / "job"
+        logits, rows = self._partial / "logits", self._partial / "rows"
+        try:
+            self._lock = self._locked()
+            same = job.is_file() and job.read_text() == self._job and logits.stat().st_size == n * self._row
+            if not (same and rows.stat().st_size == n):
+                job.unlink(missing_ok=True)
+                with open(logits, "wb") as stream:
+                    stream.truncate(n * self._row)
+                rows.write_bytes(bytes(n))
+                with whole_file(job) as temporary:  # last: the folder is of this job only when it is complete
+                    temporary.write_text(self._job)
+            self._logits = open(logits, "r+b")
+            return np.frombuffer(rows.read_bytes(), np.uint8) == 1
+        except OSError as error:
+            raise InputError(
+                f"the scores cannot be written ({error.strerror})",
+                file=self._partial,
+                expected="a folder to write scores to",
+                hint="Choose another output folder",
+            ) from None
+
+    def _locked(self) -> IO[bytes]:
+        """The lock of the hidden folder, held until the file is closed, however the process ends.
+
+        Raises:
+            InputError: Another process holds it.
+        """
+        path = self._partial / "lock"
+        while True:
+            self._partial.mkdir(parents=True, exist_ok=True)
+            file = open(path, "ab")
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                file.close()
+                raise InputError(
+                    f"another process is writing the scores of video {self.video}",
+                    file=self.folder,
+                    expected="one process at a time",
+                    hint="Wait for it, or choose another output folder",
+                ) from None
+            except OSError:  # a file system without locks
+                return file
+            with contextlib.suppress(FileNotFoundError):
+                if os.path.samestat(os.fstat(file.fileno()), path.stat()):
+                    return file
+            file.close()  # its holder finished and removed it

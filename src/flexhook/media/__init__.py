@@ -1,0 +1,1 @@
+"""Pictures and video files: reading, writing, resizing, and caches of resized pictures."""

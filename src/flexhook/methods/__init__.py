@@ -1,0 +1,1 @@
+"""The methods of referring multi-object tracking, one package each."""

@@ -1,0 +1,1 @@
+"""FlexHook: C-Hook, temporal integration and pairwise correspondence decoder."""

@@ -1,0 +1,1 @@
+"""iKUN: crops and frames encoded apart, matched by cosine."""

@@ -1,0 +1,1 @@
+"""What all two-stage methods share: batches of windows, encoders, losses, LightningModule, scoring of whole videos."""

@@ -1,1 +1,0 @@
-"""The referring model: C-Hook, temporal integration, pairwise correspondence decoder, losses."""

@@ -1,1 +1,0 @@
-"""Scores of whole videos: the engine that computes them and the files that hold them."""

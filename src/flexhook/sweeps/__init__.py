@@ -1,0 +1,1 @@
+"""Sweeps of ablations over seeds, and studies."""

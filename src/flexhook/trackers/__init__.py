@@ -1,0 +1,1 @@
+"""Trackers: what makes the trajectories of a video."""

@@ -1,0 +1,1 @@
+"""Training jobs: trainer, checkpoints, callbacks, run folders, processes."""

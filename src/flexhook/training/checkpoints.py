@@ -1,0 +1,201 @@
+"""Checkpoints: written whole, read without executing anything, the five best kept, taken over by a run that resumes."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.fabric.plugins import TorchCheckpointIO
+from lightning.pytorch.callbacks import ModelCheckpoint
+
+from flexhook.errors import InputError
+from flexhook.structures.whole_files import whole_file
+from flexhook.training.csv_log import keep_rows
+
+log = logging.getLogger(__name__)
+
+HINT = "Name a file under checkpoints/ of a run folder; the authors' .pth files go through `flexhook convert` first"
+
+
+class WholeCheckpoints(TorchCheckpointIO):
+    """Writes checkpoints beside their final name and renames them, so that none is ever half there."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        """Write one, see :func:`write_checkpoint`."""
+        write_checkpoint(Path(path), checkpoint)
+
+
+def write_checkpoint(path: Path, content: dict[str, Any]) -> None:
+    """Write a checkpoint whole or not at all.
+
+    Raises:
+        InputError: It cannot be written; what torch says of a full disk does not name it.
+    """
+    try:
+        with whole_file(path) as temporary:
+            torch.save(content, temporary)
+    except (OSError, RuntimeError) as error:
+        free = shutil.disk_usage(path.parent).free / 1e6
+        raise InputError(f"the checkpoint cannot be written ({str(error).splitlines()[0]})", file=path,
+                         expected=f"room for it on the disk, where {free:,.0f} MB are free",
+                         hint="Make room, or keep fewer with callbacks.checkpoint.save_top_k; then go on from the last one "
+                              "with ckpt_path, in a sweep with the same command") from error
+
+
+class BestCheckpoints(ModelCheckpoint):
+    """Lightning's, for a run that may go on in another folder or after its end was cut off.
+
+    The last checkpoint is that of the last epoch, also where that one is not among the best (Lightning 2.6 leaves it out).
+    A file of the same epoch is written over, not beside; what an earlier folder kept is known by its name in this one,
+    where :func:`take_over` has put it.
+    """
+
+    def __init__(self, **arguments: Any) -> None:
+        super().__init__(**arguments, enable_version_counter=False)
+
+    def _save_topk_checkpoint(self, trainer: L.Trainer, monitor_candidates: dict[str, torch.Tensor]) -> None:
+        super()._save_topk_checkpoint(trainer, monitor_candidates)
+        self._last_global_step_saved = trainer.global_step  # what Lightning asks before it writes the last one
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """The state with the checkpoints that lie in this folder."""
+        assert self.dirpath is not None
+        here = {p: str(Path(self.dirpath) / Path(p).name) for p in _names(state_dict)}
+        here = {old: new for old, new in here.items() if Path(new).is_file()}
+        scores = {here[old]: score for old, score in state_dict["best_k_models"].items() if old in here}
+        first, last = (max, min) if self.mode == "max" else (min, max)
+        best, worst = (choose(scores, key=scores.__getitem__, default="") for choose in (first, last))
+        super().load_state_dict({
+            **state_dict,
+            "dirpath": self.dirpath,
+            "best_k_models": scores,
+            "best_model_path": best or here.get(state_dict["best_model_path"], ""),
+            "best_model_score": scores.get(best),
+            "kth_best_model_path": worst,
+            "kth_value": scores.get(worst, self.kth_value),
+            "last_model_path": here.get(state_dict["last_model_path"], ""),
+        })
+
+
+def take_over(checkpoint: dict, path: Path, folder: Path, config: dict) -> None:
+    """Bring what a run that resumes goes on with into its folder: the best checkpoints so far and the log up to there.
+
+    Args:
+        checkpoint: The content of the checkpoint it resumes from.
+        path: That checkpoint's file.
+        folder: The folder of the run that goes on.
+        config: That run's configuration as plain containers, which its checkpoints carry from now on.
+    """
+    source, target = path.resolve().parent, (folder / "checkpoints").resolve()
+    keep_rows(source.parent / "metrics.csv", folder / "metrics.csv", int(checkpoint.get("global_step", 0)))
+    if source == target:
+        return
+    names = set(kept(checkpoint))
+    missing = sorted(name for name in names if not (source / name).is_file())
+    if missing:
+        log.warning(f"{', '.join(missing)} of the earlier run do not lie in {source} and are out of the choice")
+    for name in sorted(names.difference(missing)):  # by epoch: one that is cut short here goes on from the newest there is
+        content = read_checkpoint(source / name)
+        content["flexhook"] = {**content["flexhook"], "config": config}
+        write_checkpoint(target / name, content)
+
+
+def kept(checkpoint: dict) -> list[str]:
+    """The files that a checkpoint's run had kept when it was written: the best ones and the last, by name."""
+    states = [s for s in checkpoint.get("callbacks", {}).values() if isinstance(s, dict) and "best_k_models" in s]
+    return sorted({Path(p).name for s in states for p in _names(s)})
+
+
+def read_checkpoint(path: str | Path) -> dict:
+    """A checkpoint's content: tensors and plain containers, nothing is executed.
+
+    Raises:
+        InputError: The file is missing or no checkpoint of ours.
+    """
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise InputError("the checkpoint does not exist", file=path, hint=HINT) from None
+    except Exception as error:
+        raise InputError(f"the checkpoint does not load ({(str(error) or repr(error)).splitlines()[0]})", file=path,
+                         expected="a whole file that `flexhook train` wrote", hint=HINT) from None
+    if not isinstance(checkpoint, dict) or "flexhook" not in checkpoint or "state_dict" not in checkpoint:
+        raise InputError("the file is not a checkpoint of this project", file=path, hint=HINT)
+    return checkpoint
+
+
+def weights_fingerprint(module: torch.nn.Module) -> str:
+    """A digest of a module's class, parameters and buffers (names, shapes, values)."""
+    digest = hashlib.sha256(type(module).__qualname__.encode())
+    for name, tensor in module.state_dict().items():
+        digest.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
+        digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes() if tensor.dim() else
+                      str(tensor.item()).encode())
+    return digest.hexdigest()[:16]
+
+
+def load_weights(model: torch.nn.Module, checkpoint: dict, path: str | Path) -> None:
+    """Put a checkpoint's weights into a model built from the same configuration.
+
+    Raises:
+        InputError: As :func:`complete`.
+    """
+    complete(model, checkpoint, path)
+    tensors = checkpoint["state_dict"].items()
+    model.load_state_dict({k.removeprefix("model."): v for k, v in tensors if k.startswith("model.")})
+
+
+def complete(
+    model: torch.nn.Module, checkpoint: dict, path: str | Path, wanted: dict[str, torch.Tensor] | None = None
+) -> None:
+    """Complete a checkpoint's state dict with the frozen encoders of a freshly built model, and see that it fits.
+
+    Args:
+        model: The model, built from the checkpoint's configuration.
+        checkpoint: The loaded checkpoint; its ``state_dict`` is completed in place.
+        path: Its name, for the message.
+        wanted: State that has to be in it, where that is more than the model: what is learned for training only.
+
+    Raises:
+        InputError: Names or shapes do not fit, or the pretrained encoder at hand is not the one trained with.
+    """
+    hint = "Give the overrides of that training; a file of another version has to be trained again"
+    for name, fingerprint in checkpoint.get("flexhook", {}).get("frozen", {}).items():
+        encoder = getattr(model, name)
+        if weights_fingerprint(encoder) != fingerprint:
+            raise InputError(f"the frozen {name} encoder at hand has other weights than the one trained with", file=path,
+                             expected=f"the same pretrained weights (fingerprint {fingerprint})",
+                             hint=hint)
+        for key, value in encoder.state_dict().items():
+            checkpoint["state_dict"][f"model.{name}.{key}"] = value
+    found = checkpoint["state_dict"]
+    if wanted is None:
+        wanted, found = model.state_dict(prefix="model."), {k: v for k, v in found.items() if k.startswith("model.")}
+    misfit = _misfit(wanted, found)
+    if misfit:
+        raise InputError(f"the checkpoint does not fit the model: {misfit}", file=path,
+                         expected="the model it was trained with", hint=hint)
+
+
+def _names(state: dict[str, Any]) -> Iterator[str]:
+    """The checkpoints that a callback's state names."""
+    last = state.get("last_model_path")
+    yield from (p for p in dict.fromkeys([*state["best_k_models"], state["best_model_path"], last]) if p)
+
+
+def _misfit(wanted: dict[str, torch.Tensor], found: dict[str, torch.Tensor]) -> str | None:
+    """The first of what does not fit, in words; None where all does."""
+    for name in sorted(wanted.keys() | found.keys()):
+        if name not in found:
+            return f"{name} is missing"
+        if name not in wanted:
+            return f"{name} is left over"
+        if wanted[name].shape != found[name].shape:
+            return f"{name} is {tuple(found[name].shape)}, {tuple(wanted[name].shape)} here"
+    return None

@@ -1,0 +1,1 @@
+"""Overlays, contact sheets and learning curves."""
