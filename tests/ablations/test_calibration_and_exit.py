@@ -8,22 +8,22 @@ from tiny_model import IMAGE_SIZE, random_batch, tiny_flexhook
 from tiny_video import make_tracks, make_video
 
 from flexhook.errors import ConfigError, InputError
-from flexhook.inference.score_writer import ScoreWriter
-from flexhook.inference.scoring_job import build_engine
+from flexhook.inference.pair_writer import PairWriter
+from flexhook.inference.score import build_engine
 from flexhook.methods.flexhook.early_exit import first_scales
 from flexhook.methods.two_stage.calibration import SentenceFrequency, box_shares
 from flexhook.methods.two_stage.engine import ScoringEngine
 from flexhook.structures import Expression
-from flexhook.structures.score_files import read_scores, write_expressions
+from flexhook.structures.result_files import read_results, write_expressions
 
 
 def scores(engine, folder, sentences=("cars", "men walking")):
     video, tracks = make_video({}, count=9), make_tracks({1: range(9), 2: range(4)})
     expressions = tuple(Expression(s, s.replace(" ", "-")) for s in sentences)
-    with ScoreWriter(folder, "0001", tracks, expressions) as writer:
+    with PairWriter(folder, "0001", tracks, expressions) as writer:
         engine.score(video, tracks, expressions, writer)
     write_expressions(folder, {"0001": expressions})
-    return read_scores(folder, "0001").logits
+    return read_results(folder, "0001").logits
 
 
 def test_shares_count_a_sentences_boxes_over_all_videos():

@@ -10,7 +10,7 @@ from tiny_video import make_tracks, make_video
 from torch import nn
 
 from flexhook.errors import ConfigError
-from flexhook.inference.score_writer import ScoreWriter
+from flexhook.inference.pair_writer import PairWriter
 from flexhook.methods.flexhook.hook import CHook
 from flexhook.methods.flexhook.network import FlexHook
 from flexhook.methods.flexhook.temporal import TemporalIntegration
@@ -23,7 +23,7 @@ from flexhook.methods.two_stage.losses import CosineFocalLoss
 from flexhook.methods.two_stage.window_by_window import score_window_by_window
 from flexhook.sampling.items import ValidationItems
 from flexhook.structures import Expression
-from flexhook.structures.score_files import read_scores, write_expressions
+from flexhook.structures.result_files import read_results, write_expressions
 
 STRIDES, CHANNELS = (16, 32), (6, 8)
 
@@ -135,10 +135,10 @@ def test_whole_videos_score_as_one_window_at_a_time(make, tmp_path):
     expected = score_window_by_window(model, model.text.tokenize, IMAGE_SIZE, video, tracks, expressions)
     model.visual.images = 0
     engine = ScoringEngine(model, model.text.tokenize, IMAGE_SIZE, frame_batch=3, max_pairs=7)
-    with ScoreWriter(tmp_path, "0001", tracks, expressions) as writer:
+    with PairWriter(tmp_path, "0001", tracks, expressions) as writer:
         report = engine.score(video, tracks, expressions, writer)
     write_expressions(tmp_path, {"0001": expressions})
-    assert np.abs(read_scores(tmp_path, "0001").logits - expected).max() < 1e-5
+    assert np.abs(read_results(tmp_path, "0001").logits - expected).max() < 1e-5
     assert model.visual.images == report.frames + (len(tracks) if make is ikun else 0)  # every frame and every crop once
 
 

@@ -9,7 +9,7 @@ from omegaconf import OmegaConf
 import flexhook.configuration.resolvers  # noqa: F401
 from flexhook.configuration.check_config import check_config
 from flexhook.configuration.config_folder import config_folder
-from flexhook.methods.two_stage.build import build_module
+from flexhook.training.build import build_method
 
 OPTIONS = sorted(p.relative_to(config_folder() / "ablation").with_suffix("").as_posix()
                  for p in (config_folder() / "ablation").rglob("*.yaml"))
@@ -47,7 +47,7 @@ def build_every_part(experiment, option):
         if part is not None:
             instantiate(part)
     with torch.device("meta"):
-        return build_module(cfg)
+        return build_method(cfg).module
 
 
 @pytest.mark.parametrize("option", [o if o in QUICK else pytest.param(o, marks=pytest.mark.slow) for o in OPTIONS])

@@ -16,12 +16,18 @@ from yacs.config import CfgNode
 from flexhook.commands.main import main
 from flexhook.convert.architecture import Architecture
 from flexhook.convert.published import to_published
-from flexhook.methods.two_stage.build import load_model
 from flexhook.parity.golden import read_golden
 from flexhook.parity.record import draw_weights
+from flexhook.training.build import load_method
 
 FIXTURE = Path(__file__).parents[1] / "fixtures" / "tiny_golden"
 CONFIG = str(FIXTURE / "config.json")
+
+
+def loaded(path):
+    """The network of a checkpoint and its configuration."""
+    method, config = load_method(path)
+    return method.network, config
 
 
 def others():
@@ -64,7 +70,7 @@ def test_round_trip_without_loss(tmp_path, state, capsys):
 
 def test_converted_checkpoint_computes_the_golden_logits(tmp_path, state):
     assert convert(write(tmp_path / "a.pth", state)) == 0
-    model, config = load_model(tmp_path / "a.ckpt")
+    model, config = loaded(tmp_path / "a.ckpt")
     golden = read_golden(FIXTURE)
     with torch.no_grad():
         logits = model.double()(golden.batch(torch.float64)).logits
@@ -81,7 +87,7 @@ def test_without_conditioning(tmp_path):
     assert not any(k.startswith("conditional") for k in state)
     path = write(tmp_path / "a.pth", state)
     assert main(["convert", path, "--architecture", str(tmp_path / "config.json")]) == 0
-    back, _ = load_model(tmp_path / "a.ckpt")
+    back, _ = loaded(tmp_path / "a.ckpt")
     assert all(torch.equal(v, model.state_dict()[k]) for k, v in back.state_dict().items())
 
 
@@ -109,7 +115,7 @@ def test_position_vectors_are_interpolated_with_a_notice(tmp_path, state, capsys
     path = write(tmp_path / "a.pth", state | {"absolute_lang_pos_embed": ramp})
     assert convert(path, "--text-length", "6") == 0
     assert "note: absolute_lang_pos_embed: 12 position vectors interpolated to 6" in capsys.readouterr().out
-    model, _ = load_model(tmp_path / "a.ckpt")
+    model, _ = loaded(tmp_path / "a.ckpt")
     assert model.text.length == 6
     expected = torch.linspace(0, 1, 12).view(6, 2).mean(1)  # halving: between two neighbours
     assert torch.allclose(model.text_position[:, 0], expected, atol=1e-6)
@@ -167,7 +173,7 @@ def test_published_pairs_at_full_size(tmp_path, capsys, pair, points):
     state = to_published(model, model.state_dict()).state
     path = write(tmp_path / "a.pth", state)
     assert main(["convert", path]) == 0
-    ours, _ = load_model(tmp_path / "a.ckpt")
+    ours, _ = loaded(tmp_path / "a.ckpt")
     assert all(torch.equal(v, model.state_dict()[k]) for k, v in ours.state_dict().items())
     assert main(["convert", str(tmp_path / "a.ckpt"), "--to-published", "--out", str(tmp_path / "b.pth")]) == 0
     back = torch.load(tmp_path / "b.pth", weights_only=True)["model"]

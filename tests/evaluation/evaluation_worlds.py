@@ -5,7 +5,7 @@ import numpy as np
 from flexhook.evaluation.overlaps import Boxes
 from flexhook.media.images import ImageFiles
 from flexhook.structures import Expression, TrackSet, Video, make_labels
-from flexhook.structures.score_files import VideoScores
+from flexhook.structures.result_files import PairResults
 
 
 def boxes(*rows):
@@ -53,4 +53,4 @@ def track_set(rows):
 def scores(of, tracks, accepted):
     """Scores of a video's expressions: logits -1 and 1 by ``accepted`` (n, E)."""
     sign = np.where(np.asarray(accepted, bool), 1, -1).astype(np.float32)
-    return VideoScores(of.name, tracks, of.expressions, np.stack([-sign, sign], axis=-1))
+    return PairResults(of.name, tracks, of.expressions, np.stack([-sign, sign], axis=-1))

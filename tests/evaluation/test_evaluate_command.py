@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from flexhook.commands.main import main
-from flexhook.structures import Expression, TrackSet
-from flexhook.structures.score_files import VideoScores, write_expressions, write_scores
+from flexhook.structures import Expression, PairResults, TrackSet
+from flexhook.structures.result_files import write_expressions, write_pairs
 
 GOLDEN = Path(__file__).parents[2].parent / "shared" / "golden" / "evaluation"
 EXPRESSIONS = (Expression("cars", "cars"), Expression("left cars", "left-cars"))
@@ -48,7 +48,7 @@ def write_answers(folder, answers):
     tracks = TrackSet.build(frame, identity, np.stack([x, 0 * x + 50, x + 100, 0 * x + 100], axis=1))
     yes = np.stack([np.ones(2 * FRAMES), np.isin(identity, answers) - 0.5], axis=1).astype(np.float32)
     for name in VIDEOS:
-        write_scores(folder, VideoScores(name, tracks, EXPRESSIONS, np.stack([-yes, yes], axis=-1)))
+        write_pairs(folder, PairResults(name, tracks, EXPRESSIONS, np.stack([-yes, yes], axis=-1)))
     write_expressions(folder, dict.fromkeys(VIDEOS, EXPRESSIONS))
     return folder
 

@@ -13,7 +13,7 @@ from flexhook.evaluation.oracle import oracle_labels
 from flexhook.evaluation.overlaps import Boxes, Overlaps
 from flexhook.evaluation.statistics import METRICS, Statistics
 from flexhook.structures import Expression, TrackSet
-from flexhook.structures.score_files import VideoScores
+from flexhook.structures.result_files import PairResults
 
 UNSEEN = Expression("red cars", "red-cars", ("unseen_combination",))
 PARAPHRASE = Expression("scarlet autos turning left", "scarlet-autos", ("unseen_paraphrase",))
@@ -211,7 +211,7 @@ def test_videos_add_up_and_engines_agree(scene):
 
 def test_videos_without_tracks_or_truth(scene):
     of, tracks = scene
-    nothing = VideoScores(of.name, TrackSet.empty(), of.expressions, np.zeros((0, 3, 2), np.float32))
+    nothing = PairResults(of.name, TrackSet.empty(), of.expressions, np.zeros((0, 3, 2), np.float32))
     found = evaluate_videos([(of, nothing)])
     assert found.metrics()["test/HOTA"] == found.metrics()["oracle/HOTA"] == 0
     assert found.metrics()["test/zero_HOTA_expressions"] == 3
@@ -235,13 +235,13 @@ def test_scores_of_other_expressions_are_refused(scene):
     of, tracks = scene
     fewer = video(track(1, range(4)), {UNSEEN: [0]})
     with pytest.raises(InputError, match=r"1 of the 3 expressions of video 0005 have no scores, 'people' among them"):
-        part = VideoScores("0005", tracks, (UNSEEN, PARAPHRASE), np.zeros((8, 2, 2), np.float32))
+        part = PairResults("0005", tracks, (UNSEEN, PARAPHRASE), np.zeros((8, 2, 2), np.float32))
         evaluate_videos([(of, part)])
     with pytest.raises(InputError, match=r"'scarlet autos turning left' was scored .* do not have it"):
         evaluate_videos([(fewer, scores(of, tracks, np.ones((8, 3))))])
     changed = video(track(1, range(4)), {Expression("blue cars", "red-cars"): [0]})
     with pytest.raises(InputError, match="'red cars' was scored"):
-        evaluate_videos([(changed, VideoScores("0005", tracks, (UNSEEN,), np.zeros((8, 1, 2), np.float32)))])
+        evaluate_videos([(changed, PairResults("0005", tracks, (UNSEEN,), np.zeros((8, 1, 2), np.float32)))])
     with pytest.raises(InputError, match="nothing to evaluate"):
         evaluate_videos([])
 
@@ -250,7 +250,7 @@ def test_expressions_may_be_scored_in_another_order(scene, evaluation):
     of, tracks = scene
     order = [2, 0, 1]
     given = scores(of, tracks, accepted(tracks, [11], [11, 12], [13]))
-    turned = VideoScores("0005", tracks, tuple(of.expressions[k] for k in order), given.logits[:, order])
+    turned = PairResults("0005", tracks, tuple(of.expressions[k] for k in order), given.logits[:, order])
     found = evaluate_videos([(of, turned)])
     assert [info.slug for info in found.sequences] == ["people", "red-cars", "scarlet-autos"]
     assert found.metrics() == pytest.approx(evaluation.metrics())

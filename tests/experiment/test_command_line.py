@@ -73,7 +73,7 @@ def test_jobs_of_a_sweep_do_not_depend_on_each_other(toy, tmp_path):
     (["freeze=visual"], ["freeze is 'visual'", "a list"]),
     (["freeze=[hook]"], ["freeze is ['hook']", "visual or text"]),
     (["cache_features=maybe"], ["cache_features is 'maybe'", "true or false"]),
-    (["select_by=loss"], ["select_by is 'loss'", "f1 or hota"]),
+    (["select_by=loss"], ["select_by is 'loss'", "monitor or hota"]),
     (["sampling.batch_size=2.5"], ["sampling.batch_size is 2.5"]),
     (["sampling.positives=9"], ["9 positives of 4 expressions"]),
     (["trainer.devices=two"], ["trainer.devices is 'two'", "auto or a positive number"]),

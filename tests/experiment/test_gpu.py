@@ -7,11 +7,10 @@ import pytest
 import torch
 from toy_world import run_here
 
-from flexhook.inference.score_writer import ScoreWriter
-from flexhook.inference.scoring_job import build_engine, build_tracker
-from flexhook.methods.two_stage.build import load_model
-from flexhook.structures.score_files import read_scores
-from flexhook.training.build import build_reader
+from flexhook.inference.pair_writer import PairWriter
+from flexhook.methods.two_stage.method import build_engine
+from flexhook.structures.result_files import read_results
+from flexhook.training.build import build_reader, build_tracker, load_method
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 
@@ -33,16 +32,16 @@ def test_run_names_the_gpu_and_its_memory(trained):
 
 def test_scores_of_a_gpu_are_those_of_a_cpu(trained, monkeypatch, tmp_path):
     monkeypatch.chdir(trained)
-    model, cfg = load_model(next((trained / "run/checkpoints").glob("epoch001*")))
+    method, cfg = load_method(next((trained / "run/checkpoints").glob("epoch001*")))
     reader = build_reader(cfg)
     video = reader.read(reader.video_names("test")[0])
     tracks = build_tracker(cfg).read(video)
     logits = []
     for name in ("cpu", "cuda"):
-        engine = build_engine(model, cfg, torch.device(name))
-        with ScoreWriter(tmp_path / name, video.name, tracks, video.expressions) as writer:
+        engine = build_engine(method.network, cfg, torch.device(name))
+        with PairWriter(tmp_path / name, video.name, tracks, video.expressions) as writer:
             engine.score(video, tracks, video.expressions, writer)
-        logits.append(read_scores(tmp_path / name, video.name).logits)
+        logits.append(read_results(tmp_path / name, video.name).logits)
     assert np.abs(logits[0]).max() > 0.1
     assert np.abs(logits[0] - logits[1]).max() < 0.02  # convolutions in TF32
 

@@ -12,10 +12,11 @@ from flexhook.errors import InputError
 from flexhook.media.image_cache import ImageCache
 from flexhook.media.images import ImageFiles
 from flexhook.methods.two_stage.collate import FrameLoader
-from flexhook.methods.two_stage.datamodule import ReferringDataModule
+from flexhook.methods.two_stage.window_data import WindowData
 from flexhook.sampling.expression_sampler import ExpressionSampler
 from flexhook.sampling.items import ClipItems, ValidationItems
 from flexhook.sampling.perturbations import NoJitter, NoMasking, NoSwap
+from flexhook.training.datamodule import VideoDataModule
 
 SPANS = {1: range(6), 2: [2, 3, 4, 5, 9]}
 SENTENCES = ["one", "two"]
@@ -81,12 +82,11 @@ def test_a_picture_that_does_not_decode_leaves_nothing_behind(tmp_path, video):
 
 def batches(video, image_cache):
     sampler = ExpressionSampler(2, 1, noisy=False)
-    data = ReferringDataModule(
-        [video], [video],
+    source = WindowData(
         lambda videos, seed: ClipItems(videos, 4, 1, NoMasking(), sampler, NoJitter(), False, seed),
-        lambda videos: ValidationItems(videos, 4, 2), NoSwap(), TinyText().tokenize, IMAGE_SIZE, 1,
-        image_cache=image_cache,
+        lambda videos: ValidationItems(videos, 4, 2), NoSwap(), TinyText().tokenize, IMAGE_SIZE, image_cache=image_cache,
     )  # fmt: skip
+    data = VideoDataModule(source, [video], [video], 1)
     data.prepare_data()
     return [*data.train_dataloader(), *data.val_dataloader()]
 

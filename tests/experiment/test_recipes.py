@@ -13,9 +13,8 @@ import flexhook.configuration.resolvers  # noqa: F401
 from flexhook.configuration.config_folder import config_folder
 from flexhook.convert.architecture import Architecture
 from flexhook.convert.published import published_names
-from flexhook.methods.two_stage.build import build_datamodule, build_module
 from flexhook.methods.two_stage.module import parameter_groups
-from flexhook.training.build import build_reader, training_videos
+from flexhook.training.build import build_datamodule, build_method, build_reader, training_videos
 
 BY_SOURCE = ("TAO", "VisDrone", "MOT17", "SportsMOT")
 
@@ -106,7 +105,7 @@ def test_videos(name, videos, test):
 def test_the_published_protocol_trains_on_the_held_out_videos_too(toy, protocol, trained, validated):
     """But never on a test video, were it in both splits."""
     cfg = compose_toy(toy, "data.reader.splits.val=[w]", "data.reader.splits.test=[u,v]", f"protocol={protocol}")
-    data = build_datamodule(cfg, build_reader(cfg), build_module(cfg).model.text.tokenize)
+    data = build_datamodule(cfg, build_reader(cfg), build_method(cfg))
     assert "".join(v.name for v in data.train_videos) == trained
     assert "".join(v.name for v in data.val_videos) == validated
     both = compose_toy(toy, "data.reader.splits.val=[u,w]", "data.reader.splits.test=[u,v]", f"protocol={protocol}")
@@ -219,7 +218,7 @@ def test_stochastic_depth_and_dropout_as_published():
 def test_the_optimiser_and_its_schedule():
     cfg = recipe("lamot", "visual=resnet18", "visual.pretrained=false", "text.pretrained=false", "image_size=[32,96]",
                  "+text.config.num_hidden_layers=1", "+text.config.vocab_size=60", "freeze=[text]")  # fmt: skip
-    module = build_module(cfg)
+    module = build_method(cfg).module
     made = module.configure_optimizers()
     optimizer, scheduler = made["optimizer"], made["lr_scheduler"]["scheduler"]
     assert [(g["lr"], g["eps"], g["weight_decay"]) for g in optimizer.param_groups] == [(1e-5, 1e-10, 1e-4), (1e-5, 1e-10, 0.0)]

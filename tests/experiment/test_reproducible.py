@@ -8,8 +8,7 @@ from hydra import compose, initialize_config_dir
 from toy_world import run_here
 
 from flexhook.configuration.config_folder import config_folder
-from flexhook.methods.two_stage.build import build_datamodule, build_module
-from flexhook.training.build import build_reader
+from flexhook.training.build import build_datamodule, build_method, build_reader
 
 
 def compose_toy(toy, *more):
@@ -20,8 +19,13 @@ def compose_toy(toy, *more):
 def modules(toy, *more):
     """Module and datamodule of a configuration."""
     cfg = compose_toy(toy, *more)
-    module = build_module(cfg)
-    return module, build_datamodule(cfg, build_reader(cfg), module.model.text.tokenize)
+    method = build_method(cfg)
+    return method.module, build_datamodule(cfg, build_reader(cfg), method)
+
+
+def fill_features(data, model, *arguments, **named):
+    """Fill the feature cache for the videos of a datamodule."""
+    data.source.data.fill_features(model, data.train_videos + data.val_videos, *arguments, **named)
 
 
 def flatten(batch):
@@ -91,8 +95,8 @@ def test_cached_features_give_the_same_loss_and_gradients(toy, tmp_path, freeze)
         module, data = modules(toy, f"freeze={freeze}", "++visual.dropout=0.5", "++text.dropout=0.5")
         if cached:
             module.model.eval()
-            data.fill_features(module.model, tmp_path / "cache", "visual" in freeze, "text" in freeze)
-            data.fill_features(module.model, tmp_path / "cache", "visual" in freeze, "text" in freeze)  # now opened
+            fill_features(data, module.model, tmp_path / "cache", "visual" in freeze, "text" in freeze)
+            fill_features(data, module.model, tmp_path / "cache", "visual" in freeze, "text" in freeze)  # now opened
         module.on_fit_start()
         batch = next(iter(data.train_dataloader()))
         assert (batch.images is None) == (batch.maps is not None) == (cached and "visual" in freeze)
@@ -117,9 +121,9 @@ def test_features_are_cached_in_the_precision_of_training(toy, tmp_path):
         module, data = modules(toy, "freeze=[visual,text]")
         module.model.eval()
         if kind == "cached":
-            data.fill_features(module.model, tmp_path, True, True, precision="bf16-mixed", context=low)
+            fill_features(data, module.model, tmp_path, True, True, precision="bf16-mixed", context=low)
         elif kind != "uncached":
-            data.fill_features(module.model, tmp_path, True, True)
+            fill_features(data, module.model, tmp_path, True, True)
         with torch.no_grad(), low():
             maps[kind] = module.model.encode_batch(next(iter(data.train_dataloader())))[0].rows[0]
     torch.testing.assert_close(maps["cached"], maps["uncached"], rtol=0, atol=1e-6)
@@ -139,7 +143,7 @@ def test_cache_is_keyed_by_weights_images_and_scales(toy, tmp_path):
     def cached(*more):
         module, data = modules(toy, "freeze=[visual,text]", *more)
         module.model.eval()
-        data.fill_features(module.model, tmp_path, True, True)
+        fill_features(data, module.model, tmp_path, True, True)
         return {p.name for p in tmp_path.iterdir()}
 
     first = cached()

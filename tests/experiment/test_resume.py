@@ -10,12 +10,18 @@ from omegaconf import OmegaConf
 from toy_world import run_here, start
 
 from flexhook.errors import InputError
-from flexhook.methods.two_stage.build import load_model
+from flexhook.training.build import load_method
 from flexhook.training.checkpoints import WholeCheckpoints, read_checkpoint
 from flexhook.training.resume import go_on
 from flexhook.training.run_folder import read_config
 
 LONG = ["optim.epochs=4", "optim.milestones=[1,3]", "sampling.batch_size=2"]  # 10 steps per epoch
+
+
+def loaded(path):
+    """The network of a checkpoint and its configuration."""
+    method, config = load_method(path)
+    return method.network, config
 
 
 def rows(run):
@@ -189,7 +195,7 @@ def test_what_is_learned_for_training_only_goes_on_and_is_left_out_of_scoring(to
     one, other = (read_checkpoint(tmp_path / f / "checkpoints/last.ckpt")["state_dict"] for f in ("whole", "second"))
     assert "alignment.scale" in one and one.keys() == other.keys()
     assert all(torch.equal(one[k], other[k]) for k in one)
-    model, _ = load_model(last)
+    model, _ = loaded(last)
     assert not any("alignment" in name for name in model.state_dict())
     status, said = toy.train(tmp_path / "third", "optim.epochs=2", "test=false", f"ckpt_path={last}")
     assert status != 0 and "alignment." in said and "left over" in said

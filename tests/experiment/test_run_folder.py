@@ -9,7 +9,7 @@ import torch
 from omegaconf import OmegaConf
 from PIL import Image
 
-from flexhook.structures.score_files import read_scores
+from flexhook.structures.result_files import read_results
 from flexhook.training.code_digest import code_digests, targets
 
 PARTS = {"HOTA", "DetA", "AssA", "LocA", "DetRe", "DetPr", "AssRe", "AssPr", "MOTA", "IDF1", "HOTA_mean_over_expressions",
@@ -95,7 +95,7 @@ def test_metrics_are_flat_numbers_from_0_to_100(tiny):
 
 
 def test_expressions_csv_has_a_row_per_video_and_expression(tiny):
-    scores = read_scores(tiny.run / "scores", "0003")
+    scores = read_results(tiny.run / "scores", "0003")
     with open(tiny.run / "expressions.csv", newline="") as stream:
         rows = list(csv.DictReader(stream))
     assert [(r["video"], r["sentence"]) for r in rows] == [("0003", e.sentence) for e in scores.expressions]

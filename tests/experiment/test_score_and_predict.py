@@ -12,7 +12,7 @@ from toy_world import ToyText, ToyVisual, run_here
 from flexhook.configuration.config_folder import config_folder
 from flexhook.datasets.mot import read_mot
 from flexhook.inference.smoothing import smooth_track
-from flexhook.structures.score_files import read_expressions, read_scores
+from flexhook.structures.result_files import read_expressions, read_results
 
 
 @pytest.fixture(scope="module")
@@ -53,14 +53,14 @@ def test_options_of_scoring_are_those_of_the_training_unless_given(tiny, best, t
     assert status == 0, said
     kept = OmegaConf.load(tmp_path / "config.yaml").scoring
     assert (kept.smoothing, kept.precision, kept.calibration) == (0, "float32", None)
-    plain, averaged = read_scores(tmp_path / "scores", "0003"), read_scores(tiny.run / "scores", "0003")
+    plain, averaged = read_results(tmp_path / "scores", "0003"), read_results(tiny.run / "scores", "0003")
     assert np.abs(plain.logits - averaged.logits).max() > 0.01
     for rows in averaged.tracks.tracks().values():
         np.testing.assert_allclose(smooth_track(plain.logits[rows], 1), averaged.logits[rows], atol=1e-6)
 
 
 def test_model_decides_something(tiny):
-    accepted = read_scores(tiny.run / "scores", "0003").accepted
+    accepted = read_results(tiny.run / "scores", "0003").accepted
     assert 0.02 < accepted.mean() < 0.98
 
 
@@ -86,7 +86,7 @@ def test_predict_writes_a_track_file_and_an_overlay_per_sentence(tiny, predicted
 def test_predict_agrees_with_score(tiny, predicted):
     """The same windows of the same cars: the pedestrians' file has no part in a car's score."""
     out = predicted[0]
-    there, here = read_scores(tiny.run / "scores", "0003"), read_scores(out / "scores", "0003")
+    there, here = read_results(tiny.run / "scores", "0003"), read_results(out / "scores", "0003")
     cars = there.tracks.category == there.tracks.categories.index("car")
     assert cars.sum() == len(here.tracks) > 20
     np.testing.assert_array_equal(there.tracks.box[cars], here.tracks.box)
@@ -113,7 +113,7 @@ def test_predict_asks_for_no_training_data(tiny, predicted, best, tmp_path):
     assert status == 0, said
     assert "without the calibration" in said
     assert sorted(p.name for p in tmp_path.iterdir()) == ["calibrated.ckpt", "outputs"]
-    there, here = (read_scores(folder / "scores", "0003").logits for folder in (predicted[0], tmp_path / "outputs/predict"))
+    there, here = (read_results(folder / "scores", "0003").logits for folder in (predicted[0], tmp_path / "outputs/predict"))
     np.testing.assert_array_equal(there, here)
 
 
@@ -163,6 +163,6 @@ def test_fine_tuned_encoders_travel_in_the_checkpoint(toy, tmp_path, monkeypatch
     trained, scored = (OmegaConf.load(tmp_path / f / "config.yaml") for f in ("run", "again"))
     assert scored.text == trained.text  # what the model was made of stays known
     for name in "uvw":
-        one, other = (read_scores(tmp_path / f / "scores", name).logits for f in ("run", "again"))
+        one, other = (read_results(tmp_path / f / "scores", name).logits for f in ("run", "again"))
         np.testing.assert_array_equal(one, other)
     assert metrics["test/HOTA"] > 0

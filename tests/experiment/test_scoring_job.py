@@ -10,8 +10,8 @@ from omegaconf import OmegaConf
 from toy_world import ToyText, run_here, write_toy_world
 
 from flexhook.configuration.config_folder import config_folder
-from flexhook.inference.scoring_job import scoring_options
-from flexhook.structures.score_files import read_expressions, read_scores, scored_videos
+from flexhook.inference.scoring_options import scoring_options
+from flexhook.structures.result_files import read_expressions, read_results, scored_videos
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,7 @@ def windows(said):
 
 
 def logits(folder, video="u"):
-    return read_scores(folder / "out/scores", video).logits
+    return read_results(folder / "out/scores", video).logits
 
 
 def test_a_changed_image_is_scored_again(score, tmp_path):
@@ -76,7 +76,7 @@ def test_videos_scored_one_by_one_make_one_readable_folder(score, tmp_path):
     score("videos=[u]")
     scores = tmp_path / "out/scores"
     assert set(read_expressions(scores)) == {"u", "w"}
-    read_scores(scores, "w")
+    read_results(scores, "w")
     points = json.loads((scores / "reference_points.json").read_text())
     assert set(points) == {e.sentence for named in read_expressions(scores).values() for e in named}
     score("videos=[v]")
@@ -146,10 +146,10 @@ def test_calibration_encodes_each_training_sentence_once_more(score, monkeypatch
 
 
 def test_two_jobs_in_one_folder_are_told_apart(score, tmp_path):
-    from flexhook.inference.score_writer import ScoreWriter
+    from flexhook.inference.pair_writer import PairWriter
     from flexhook.structures import TrackSet
 
-    with ScoreWriter(tmp_path / "out/scores", "v", TrackSet.empty(), ()):
+    with PairWriter(tmp_path / "out/scores", "v", TrackSet.empty(), ()):
         said = score(status=2)
         assert "another process is writing the scores of video v" in said and "choose another output folder" in said
     assert windows(score()) == {"u": 0, "v": 5, "w": 4}

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from flexhook.structures import Expression, TrackSet, Video, make_labels
-from flexhook.structures.score_files import VideoScores
+from flexhook.structures.result_files import PairResults
 
 
 class FlatFrames:
@@ -50,7 +50,7 @@ def some_scores(video):
     for identity, yes in ((11, 3.0), (13, 4.0)):
         logits[tracks.identity == identity, 0] = (0, yes)
     logits[tracks.identity == 13, 1] = (0, 3)
-    return VideoScores(video.name, tracks, video.expressions, logits)
+    return PairResults(video.name, tracks, video.expressions, logits)
 
 
 @pytest.fixture

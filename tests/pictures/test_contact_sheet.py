@@ -38,7 +38,7 @@ def test_frames_are_spread_over_those_with_something_to_see(count, expected):
 
 
 def test_a_sheet_has_a_row_per_expression_and_a_column_per_frame(tmp_path, video, scores):
-    rows = [SheetRow(ScoredExpression.of(video, scores, k)) for k in (0, 1)]
+    rows = [SheetRow(ScoredExpression.of(video, scores[k])) for k in (0, 1)]
     one, two, wide = (
         read_png(write_contact_sheet(tmp_path / f"{k}.png", shown, cell_width=320, frames=frames, columns=frames))
         for k, (shown, frames) in enumerate(((rows[:1], 3), (rows, 3), (rows, 4)))
@@ -51,7 +51,7 @@ def test_a_sheet_has_a_row_per_expression_and_a_column_per_frame(tmp_path, video
 
 
 def test_frames_that_do_not_fit_side_by_side_go_to_the_next_line(tmp_path, video, scores):
-    row = [SheetRow(ScoredExpression.of(video, scores, 0))]
+    row = [SheetRow(ScoredExpression.of(video, scores[0]))]
     one, two = (read_png(write_contact_sheet(tmp_path / "s.png", row, frames=n, columns=2)) for n in (2, 4))
     assert two.shape[0] - one.shape[0] == 150 + 8 and two.shape[1] == one.shape[1]
 
@@ -129,7 +129,7 @@ def test_a_sheet_that_fails_leaves_nothing_and_keeps_the_one_before(tmp_path, vi
 
     video.frames.read = fail
     with pytest.raises(InputError, match="does not decode"):
-        write_contact_sheet(path, [SheetRow(ScoredExpression.of(video, scores, 0))])
+        write_contact_sheet(path, [SheetRow(ScoredExpression.of(video, scores[0]))])
     assert path.read_bytes() == b"before" and len(list(tmp_path.iterdir())) == 1
 
 
@@ -141,12 +141,12 @@ def test_metrics_of_an_expression_without_scores_are_an_input_error(video, score
 @pytest.mark.skipif(not SAMPLE.is_dir(), reason="the Refer-KITTI sample is not beside the checkout")
 def test_a_sheet_of_real_trajectories(tmp_path):
     from flexhook.datasets.refer_kitti import ReferKitti
-    from flexhook.structures.score_files import VideoScores
+    from flexhook.structures.result_files import PairResults
 
     video = ReferKitti(SAMPLE, {"test": ["0005"]}, {"default": [375, 1242]}).read("0005")
     logits = np.zeros((len(video.truth), len(video.expressions), 2), np.float32)
     logits[..., 1] = np.where(video.labels.toarray(), 3, -3)
-    scores = VideoScores("0005", video.truth, video.expressions, logits)
+    scores = PairResults("0005", video.truth, video.expressions, logits)
     rows = [{"video": "0005", "slug": e.slug, "HOTA": 100.0} for e in video.expressions]
     (path, chosen), = write_good_and_bad(tmp_path, lambda name: (video, scores), rows, good=4, bad=0).items()
     sheet = read_png(path)[90:]

@@ -25,7 +25,7 @@ def along_left_side(picture, box):
 
 @pytest.fixture
 def drawn(video, scores):
-    return draw_frame(ScoredExpression.of(video, scores, 0), 1, (300, 960), identities=False)
+    return draw_frame(ScoredExpression.of(video, scores[0]), 1, (300, 960), identities=False)
 
 
 def test_a_correct_box_is_blue_and_solid(drawn):
@@ -61,7 +61,7 @@ def test_every_referent_has_a_white_triangle_under_it_and_nothing_else_has(drawn
 
 def test_the_pictures_differ_in_more_than_colour(video, scores):
     """What is correct, false and missed is told apart in a grey print too: solid, crossed, dashed."""
-    grey = draw_frame(ScoredExpression.of(video, scores, 0), 1, (300, 960)).mean(-1)
+    grey = draw_frame(ScoredExpression.of(video, scores[0]), 1, (300, 960)).mean(-1)
     correct, missed, false = (grey[105:175, x] for x in (104, 400, 704))
     assert correct.std() < 1 and false.std() < 1 and missed.std() > 30
     assert abs(grey[140, 754] - grey[140, 720]) > 20 and abs(grey[140, 154] - grey[140, 170]) < 1
@@ -70,7 +70,7 @@ def test_the_pictures_differ_in_more_than_colour(video, scores):
 def test_labels_say_the_probability(video, scores, monkeypatch):
     written = []
     monkeypatch.setattr(_FrameDrawing, "tag", lambda self, box, text, colour: written.append((text, colour)))
-    draw_frame(ScoredExpression.of(video, scores, 0), 1, (300, 960))
+    draw_frame(ScoredExpression.of(video, scores[0]), 1, (300, 960))
     assert written == [
         ("missed, 0.12", pen.MISSED), ("✓ 0.95 #11", pen.CORRECT), ("✗ 0.98 #13", pen.FALSE_ALARM),
     ]
@@ -79,14 +79,14 @@ def test_labels_say_the_probability(video, scores, monkeypatch):
 def test_boxes_stand_at_the_same_place_of_a_smaller_stored_image(video, scores):
     stored = type(video.frames)(4, (150, 480))
     small = Video(video.name, video.size, stored, video.truth, video.expressions, video.labels)
-    pictures = [draw_frame(ScoredExpression.of(v, scores, 0), 1, (300, 960)) for v in (small, video)]
+    pictures = [draw_frame(ScoredExpression.of(v, scores[0]), 1, (300, 960)) for v in (small, video)]
     np.testing.assert_array_equal(*pictures)
 
 
 def test_boxes_over_the_border_keep_their_visible_sides(video, scores):
     tracks = TrackSet.build([0], [1], [(-50, 100, 60, 400)])
     one = type(scores)(video.name, tracks, scores.expressions, np.array([[[0, 2]] * 3], np.float32))
-    picture = draw_frame(ScoredExpression.of(video, one, 2), 0, (300, 960), identities=False)
+    picture = draw_frame(ScoredExpression.of(video, one[2]), 0, (300, 960), identities=False)
     assert share(picture[150:290, 60], pen.FALSE_ALARM).all()
     assert share(picture[150:290, 2], pen.FALSE_ALARM).all()
     assert share(picture[297, 10:50], pen.FALSE_ALARM).mean() > 0.9
@@ -98,13 +98,13 @@ def test_boxes_over_the_border_keep_their_visible_sides(video, scores):
 def test_strange_boxes_are_drawn_without_an_error(video, scores, box):
     tracks = TrackSet.build([0], [1], [box])
     one = type(scores)(video.name, tracks, scores.expressions, np.array([[[0, 2]] * 3], np.float32))
-    assert draw_frame(ScoredExpression.of(video, one, 0), 0, (300, 960)).shape == (300, 960, 3)
+    assert draw_frame(ScoredExpression.of(video, one[0]), 0, (300, 960)).shape == (300, 960, 3)
 
 
 @pytest.mark.parametrize("size", [(10, 10000), (3000, 40), (1, 1), (2, 2)])
 def test_strange_frame_sizes_are_drawn_without_an_error(tmp_path, make_video, make_scores, size):
     video = make_video(size, frames=2)
-    frames = VideoFileFrames(write_overlay(tmp_path / "a.mp4", ScoredExpression.of(video, make_scores(video), 0)))
+    frames = VideoFileFrames(write_overlay(tmp_path / "a.mp4", ScoredExpression.of(video, make_scores(video)[0])))
     assert len(frames) == 2
 
 
@@ -113,13 +113,13 @@ def test_a_crowd_of_boxes_is_drawn(video, scores):
     corner = rng.uniform(-50, 900, (300, 2)) * (1, 0.3)
     tracks = TrackSet.build([0] * 300, range(300), np.concatenate([corner, corner + rng.uniform(1, 90, (300, 2))], 1))
     crowd = type(scores)(video.name, tracks, scores.expressions, rng.normal(0, 1, (300, 3, 2)).astype(np.float32))
-    whole = captioned_frame(ScoredExpression.of(video, crowd, 0), 0)
+    whole = captioned_frame(ScoredExpression.of(video, crowd[0]), 0)
     assert share(whole, pen.FALSE_ALARM).sum() > 1000
 
 
 def test_without_ground_truth_each_identity_has_its_colour_through_the_video(video, scores):
     unknown = Video("x", video.size, video.frames, TrackSet.empty(), (), make_labels([], [], (0, 0)))
-    scored = ScoredExpression.of(unknown, scores, 0)
+    scored = ScoredExpression.of(unknown, scores[0])
     for frame in (0, 3):
         picture = draw_frame(scored, frame, (300, 960), identities=False)
         first, second = picture[140, 104], picture[140, 704]
@@ -129,7 +129,7 @@ def test_without_ground_truth_each_identity_has_its_colour_through_the_video(vid
 
 def test_reference_points_are_drawn_at_their_coordinates(video, scores):
     points = [np.array([[-1, -1], [0, 0.5]]), np.array([[0.5, 0.9]])]
-    scored = ScoredExpression.of(video, scores, 2)
+    scored = ScoredExpression.of(video, scores[2])
     with_points, without = (draw_frame(scored, 0, (300, 960), points=p) for p in (points, ()))
     where = share(with_points, pen.POINT, 25)
     for x, y in ((0, 0), (480, 224), (719, 284)):
@@ -144,11 +144,11 @@ def test_reference_points_are_drawn_at_their_coordinates(video, scores):
 )
 def test_frames_are_drawn_large_enough_to_read_and_no_larger_than_a_screen(video, scores, size, expected):
     resized = Video(video.name, size, video.frames, video.truth, video.expressions, video.labels)
-    assert picture_size(ScoredExpression.of(resized, scores, 0)) == expected
+    assert picture_size(ScoredExpression.of(resized, scores[0])) == expected
 
 
 def test_a_captioned_frame_has_the_sentence_above_and_the_legend_below(video, scores):
-    whole = captioned_frame(ScoredExpression.of(video, scores, 0), 1)
+    whole = captioned_frame(ScoredExpression.of(video, scores[0]), 1)
     height, width = whole.shape[:2]
     assert width == 960 and height % 2 == 0 and height > 300 + 2 * 25
     above, below = whole[:24], whole[-24:]
@@ -158,13 +158,13 @@ def test_a_captioned_frame_has_the_sentence_above_and_the_legend_below(video, sc
 
 @pytest.mark.parametrize("sentence", ["a " * 400, "w" * 500, "", "汽车 🚗 voiture à gauche", "\n\ttwo\nlines"])
 def test_any_sentence_fits_into_the_caption(video, scores, sentence):
-    scored = replace(ScoredExpression.of(video, scores, 0), expression=replace(video.expressions[0], sentence=sentence))
+    scored = replace(ScoredExpression.of(video, scores[0]), expression=replace(video.expressions[0], sentence=sentence))
     whole = captioned_frame(scored, 0)
     assert whole.shape[1] == 960 and whole.shape[0] < 300 + 160
 
 
 def test_the_overlay_video_has_every_frame_and_shows_the_boxes(tmp_path, video, scores):
-    scored = ScoredExpression.of(video, scores, 0)
+    scored = ScoredExpression.of(video, scores[0])
     frames = VideoFileFrames(write_overlay(tmp_path / "a.mp4", scored, frame_rate=5))
     assert len(frames) == 4 and frames.frame_rate == 5
     written, drawn = frames.read(2).astype(int), captioned_frame(scored, 2).astype(int)
@@ -182,11 +182,11 @@ def test_an_undecodable_frame_leaves_no_video(tmp_path, video, scores):
 
     broken = Video(video.name, video.size, Broken(4, (300, 960)), video.truth, video.expressions, video.labels)
     with pytest.raises(InputError, match="000002"):
-        write_overlay(tmp_path / "a.mp4", ScoredExpression.of(broken, scores, 0))
+        write_overlay(tmp_path / "a.mp4", ScoredExpression.of(broken, scores[0]))
     assert not list(tmp_path.iterdir())
 
 
 def test_a_video_without_frames_is_an_input_error(tmp_path, video, scores):
     none = Video("0005", video.size, type(video.frames)(0, (3, 9)), TrackSet.empty(), (), make_labels([], [], (0, 0)))
     with pytest.raises(InputError, match="no frames"):
-        write_overlay(tmp_path / "a.mp4", ScoredExpression.of(none, scores, 0))
+        write_overlay(tmp_path / "a.mp4", ScoredExpression.of(none, scores[0]))

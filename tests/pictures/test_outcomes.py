@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from flexhook.structures import Expression, TrackSet, Video, make_labels
-from flexhook.structures.score_files import VideoScores
+from flexhook.structures.result_files import PairResults
 from flexhook.visualization.outcomes import ScoredExpression
 
 
@@ -16,7 +16,7 @@ def one_frame(truth, tracks, accepted, referents=None):
     expressions = (Expression("cars", "cars"),)
     labels = make_labels(list(referents), [0] * len(referents), (len(truth), 1))
     video = Video("v", (100, 100), [None], truth, expressions, labels)
-    return ScoredExpression.of(video, VideoScores("v", tracks, expressions, logits), 0)
+    return ScoredExpression.of(video, PairResults("v", tracks, expressions, logits)[0])
 
 
 BOX = (0, 0, 10, 10)
@@ -56,33 +56,33 @@ def test_probability_is_the_softmax_and_survives_large_logits():
     scored = one_frame([BOX], [BOX, FAR], [True, False])
     np.testing.assert_allclose(scored.probability, [1 / (1 + np.exp(-2)), 1 / (1 + np.exp(2))])
     logits = np.array([[[-2e3, 2e3]], [[2e3, -2e3]]], np.float32)
-    huge = VideoScores("v", scored.tracks, scored.video.expressions, logits)
-    assert ScoredExpression.of(scored.video, huge, 0).probability.tolist() == [1, 0]
+    huge = PairResults("v", scored.tracks, scored.video.expressions, logits)
+    assert ScoredExpression.of(scored.video, huge[0]).probability.tolist() == [1, 0]
 
 
 def test_equal_logits_are_not_accepted():
     scored = one_frame([BOX], [BOX], [True])
-    level = VideoScores("v", scored.tracks, scored.video.expressions, np.zeros((1, 1, 2), np.float32))
-    assert not ScoredExpression.of(scored.video, level, 0).accepted.any()
+    level = PairResults("v", scored.tracks, scored.video.expressions, np.zeros((1, 1, 2), np.float32))
+    assert not ScoredExpression.of(scored.video, level[0]).accepted.any()
 
 
 def test_labels_are_found_by_slug_not_by_place(video, scores):
-    shuffled = VideoScores(video.name, scores.tracks, scores.expressions[::-1], scores.logits[:, ::-1])
-    scored = ScoredExpression.of(video, shuffled, 2)
+    shuffled = PairResults(video.name, scores.tracks, scores.expressions[::-1], scores.logits[:, ::-1])
+    scored = ScoredExpression.of(video, shuffled[2])
     assert scored.expression.sentence == "red cars"
     assert set(video.truth.identity[scored.referent]) == {1, 2}
-    assert scored.at(0).correct.tolist() == ScoredExpression.of(video, scores, 0).at(0).correct.tolist()
+    assert scored.at(0).correct.tolist() == ScoredExpression.of(video, scores[0]).at(0).correct.tolist()
 
 
 def test_without_ground_truth_every_accepted_box_is_shown_and_nothing_is_judged(video, scores):
     unknown = Video("x", video.size, video.frames, TrackSet.empty(), (), make_labels([], [], (0, 0)))
-    outcome = ScoredExpression.of(unknown, scores, 0).at(0)
+    outcome = ScoredExpression.of(unknown, scores[0]).at(0)
     assert scores.tracks.identity[outcome.correct].tolist() == [11, 13]
     assert not len(outcome.false_alarm) and not len(outcome.missed) and len(outcome.other) == 2
 
 
 def test_an_expression_without_referents_has_ground_truth(video, scores):
-    scored = ScoredExpression.of(video, scores, 2)
+    scored = ScoredExpression.of(video, scores[2])
     assert scored.referent is not None and not scored.referent.any()
 
 
@@ -92,9 +92,9 @@ def test_eventful_frames_hold_referents_or_accepted_boxes_inside_the_video():
     logits = np.array([[[0, 1]], [[1, 0]], [[0, 1]]], np.float32)
     expressions = (Expression("cars", "cars"),)
     video = Video("v", (100, 100), [None] * 10, truth, expressions, make_labels([0, 1], [0, 0], (2, 1)))
-    scored = ScoredExpression.of(video, VideoScores("v", tracks, expressions, logits), 0)
+    scored = ScoredExpression.of(video, PairResults("v", tracks, expressions, logits)[0])
     assert scored.eventful_frames().tolist() == [1, 3, 9]
 
 
 def test_without_any_event_all_frames_are_shown(video, scores):
-    assert ScoredExpression.of(video, scores, 2).eventful_frames().tolist() == [0, 1, 2, 3]
+    assert ScoredExpression.of(video, scores[2]).eventful_frames().tolist() == [0, 1, 2, 3]

@@ -13,7 +13,8 @@ from PIL import Image
 from flexhook.commands.main import main
 from flexhook.datasets.refer_kitti import ReferKitti
 from flexhook.media.video_files import VideoFileFrames
-from flexhook.structures.score_files import VideoScores, write_expressions, write_scores
+from flexhook.structures import PairResults
+from flexhook.structures.result_files import write_expressions, write_pairs
 from flexhook.visualization import pen
 
 CONFIG = """
@@ -45,7 +46,7 @@ def results(dataset, tmp_path):
             logits[:, k, 1] = np.where(yes.get(expression.sentence, np.zeros(len(video.truth), bool)), 2, -2)
             hota = {"red cars": 100.0, "blue cars": 60.0}.get(expression.sentence, 0.0)
             rows.append({"video": name, "slug": expression.slug, "HOTA": hota, "DetA": hota, "AssA": hota})
-        write_scores(folder / "scores", VideoScores(name, video.truth, video.expressions, logits))
+        write_pairs(folder / "scores", PairResults(name, video.truth, video.expressions, logits))
         known[name] = video.expressions
     write_expressions(folder / "scores", known)
     with open(folder / "expressions.csv", "w", newline="") as lines:

@@ -15,7 +15,7 @@ from tiny_model import IMAGE_SIZE, WORDS, sentences_of, tiny_flexhook
 from tiny_video import make_tracks, make_video
 
 from flexhook.errors import ConfigError, InputError
-from flexhook.inference.score_writer import ScoreWriter
+from flexhook.inference.pair_writer import PairWriter
 from flexhook.media.images import resize
 from flexhook.media.video_files import VideoFileFrames
 from flexhook.methods.flexhook.network import WindowBatch
@@ -23,7 +23,7 @@ from flexhook.methods.two_stage.engine import ScoringEngine, _Run
 from flexhook.methods.two_stage.plan import ScoringPlan
 from flexhook.methods.two_stage.window_by_window import score_window_by_window
 from flexhook.structures import Expression, TrackSet
-from flexhook.structures.score_files import read_scores, write_expressions
+from flexhook.structures.result_files import read_results, write_expressions
 
 # Always there; with gaps; of one observation; of two; crossing the others' gaps. Some frames show nobody.
 SPANS = {1: range(20), 7: [0, 1, 2, 15, 16, 24], 3: [5], 4: [9, 10], 9: [3, 6, 9, 12, 15, 18, 30, 31]}
@@ -77,7 +77,7 @@ class Job:
         model.visual.calls = model.visual.images = model.text.calls = model.text.sentences = 0
 
     def run(self):
-        with ScoreWriter(self.folder, self.video.name, self.tracks, self.expressions) as writer:
+        with PairWriter(self.folder, self.video.name, self.tracks, self.expressions) as writer:
             self.report = self.engine.score(self.video, self.tracks, self.expressions, writer)
         return self
 
@@ -88,7 +88,7 @@ class Job:
     @property
     def logits(self):
         write_expressions(self.folder, {self.video.name: self.expressions})
-        scores = read_scores(self.folder, self.video.name)
+        scores = read_results(self.folder, self.video.name)
         assert np.array_equal(scores.tracks.box, self.tracks.box)
         return scores.logits
 
@@ -333,7 +333,7 @@ def test_interrupted_job_goes_on_where_it_was_and_writes_the_same_file(tmp_path,
 
 def test_job_that_broke_between_the_windows_of_one_frame(tmp_path, model, tracks, expected):
     """Rows of a frame that are written and rows that are not: only the missing ones are computed."""
-    with ScoreWriter(tmp_path, "0001", tracks, EXPRESSIONS) as writer:
+    with PairWriter(tmp_path, "0001", tracks, EXPRESSIONS) as writer:
         for row in (0, 1, 5, 11, 30):
             writer.write(row, expected[row : row + 1])
     job = Job(tmp_path, model, tracks).run()

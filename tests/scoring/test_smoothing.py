@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from flexhook.errors import InputError
-from flexhook.inference.score_writer import ScoreWriter
+from flexhook.inference.pair_writer import PairWriter
 from flexhook.inference.smoothing import smooth_track
 from flexhook.structures import Expression, TrackSet
 
@@ -35,7 +35,7 @@ def test_written_scores_are_smoothed_along_tracks_not_along_rows(tmp_path):
     tracks = interleaved()
     logits = np.random.default_rng(1).normal(size=(7, 2, 2)).astype(np.float32)
     for reach in (0, 1):
-        with ScoreWriter(tmp_path / str(reach), "v", tracks, EXPRESSIONS, model="m", smoothing=reach) as writer:
+        with PairWriter(tmp_path / str(reach), "v", tracks, EXPRESSIONS, model="m", smoothing=reach) as writer:
             writer.write(3, logits[3:])
             writer.write(0, logits[:3])
             writer.finish()
@@ -49,17 +49,17 @@ def test_written_scores_are_smoothed_along_tracks_not_along_rows(tmp_path):
 
 def test_scores_of_another_smoothing_are_not_taken_for_these(tmp_path):
     tracks = interleaved()
-    with ScoreWriter(tmp_path, "v", tracks, EXPRESSIONS, model="m") as writer:
+    with PairWriter(tmp_path, "v", tracks, EXPRESSIONS, model="m") as writer:
         writer.write(0, np.zeros((7, 2, 2)))
         writer.finish()
-    assert ScoreWriter(tmp_path, "v", tracks, EXPRESSIONS, model="m").finished
-    with ScoreWriter(tmp_path, "v", tracks, EXPRESSIONS, model="m", smoothing=2) as writer:
+    assert PairWriter(tmp_path, "v", tracks, EXPRESSIONS, model="m").finished
+    with PairWriter(tmp_path, "v", tracks, EXPRESSIONS, model="m", smoothing=2) as writer:
         assert not writer.finished
 
 
 def test_without_observations_or_expressions_there_is_nothing_to_smooth(tmp_path):
     for name, rows, expressions in (("a", TrackSet.empty(), EXPRESSIONS), ("b", interleaved(), ())):
-        with ScoreWriter(tmp_path, name, rows, expressions, smoothing=2) as writer:
+        with PairWriter(tmp_path, name, rows, expressions, smoothing=2) as writer:
             for start, stop in writer.missing():
                 writer.write(start, np.zeros((stop - start, len(expressions), 2)))
             writer.finish()
@@ -68,16 +68,16 @@ def test_without_observations_or_expressions_there_is_nothing_to_smooth(tmp_path
 
 def test_a_video_that_was_interrupted_is_smoothed_once(tmp_path):
     tracks, logits = interleaved(), np.random.default_rng(2).normal(size=(7, 2, 2)).astype(np.float32)
-    with ScoreWriter(tmp_path / "whole", "v", tracks, EXPRESSIONS, smoothing=1) as writer:
+    with PairWriter(tmp_path / "whole", "v", tracks, EXPRESSIONS, smoothing=1) as writer:
         writer.write(0, logits)
         whole = writer.finish().read_bytes()
-    with ScoreWriter(tmp_path, "v", tracks, EXPRESSIONS, smoothing=1) as writer:
+    with PairWriter(tmp_path, "v", tracks, EXPRESSIONS, smoothing=1) as writer:
         writer.write(0, logits[:4])
-    with ScoreWriter(tmp_path, "v", tracks, EXPRESSIONS, smoothing=1) as writer:
+    with PairWriter(tmp_path, "v", tracks, EXPRESSIONS, smoothing=1) as writer:
         assert writer.missing() == [(4, 7)]
         writer.write(4, logits[4:])
         assert writer.finish().read_bytes() == whole
-    with ScoreWriter(tmp_path, "v", tracks, EXPRESSIONS, smoothing=1) as writer:
+    with PairWriter(tmp_path, "v", tracks, EXPRESSIONS, smoothing=1) as writer:
         assert writer.finished
 
 
@@ -89,13 +89,13 @@ def test_a_full_disk_is_one_message_and_leaves_the_rows(tmp_path, monkeypatch, s
     def full(*arguments):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    with ScoreWriter(tmp_path, "v", tracks, EXPRESSIONS, smoothing=smoothing) as writer:
+    with PairWriter(tmp_path, "v", tracks, EXPRESSIONS, smoothing=smoothing) as writer:
         writer.write(0, np.ones((7, 2, 2)))
         with monkeypatch.context() as patch:
-            patch.setattr(*(("shutil.copyfile", full) if smoothing else ("flexhook.inference.score_writer.assemble", full)))
+            patch.setattr("shutil.copyfile" if smoothing else "flexhook.inference.pair_writer.assemble_pairs", full)
             with pytest.raises(InputError, match=r"cannot be written.*Make room"):
                 writer.finish()
-    with ScoreWriter(tmp_path, "v", tracks, EXPRESSIONS, smoothing=smoothing) as writer:
+    with PairWriter(tmp_path, "v", tracks, EXPRESSIONS, smoothing=smoothing) as writer:
         assert writer.missing() == []
         writer.finish()
 
@@ -103,4 +103,4 @@ def test_a_full_disk_is_one_message_and_leaves_the_rows(tmp_path, monkeypatch, s
 @pytest.mark.parametrize("smoothing", [-1, 1.5, "2", True])
 def test_a_smoothing_that_is_no_number_of_observations_is_refused(tmp_path, smoothing):
     with pytest.raises(ValueError, match="whole number"):
-        ScoreWriter(tmp_path, "v", interleaved(), EXPRESSIONS, smoothing=smoothing)
+        PairWriter(tmp_path, "v", interleaved(), EXPRESSIONS, smoothing=smoothing)

@@ -11,17 +11,17 @@ import numpy as np
 import pytest
 
 from flexhook.errors import InputError
-from flexhook.inference.score_writer import ScoreWriter
+from flexhook.inference.pair_writer import PairWriter
 from flexhook.structures import Expression, TrackSet
-from flexhook.structures.score_files import (
-    VideoScores,
+from flexhook.structures.result_files import (
+    PairResults,
     read_expressions,
-    read_scores,
+    read_results,
     scored_videos,
     write_expressions,
-    write_scores,
+    write_pairs,
 )
-from flexhook.structures.score_folder import merge_expressions, require_one_model
+from flexhook.structures.result_folder import merge_expressions, require_one_model
 
 EXPRESSIONS = (
     Expression("cars turning left", "cars-turning-left", ("unseen_combination",)),
@@ -44,18 +44,18 @@ def tracks(n=7):
 
 def scores(n=7, video="0005"):
     logits = np.random.default_rng(n).normal(size=(n, 3, 2)).astype(np.float32)
-    return VideoScores(video, tracks(n), EXPRESSIONS, logits)
+    return PairResults(video, tracks(n), EXPRESSIONS, logits)
 
 
 @pytest.fixture
 def folder(tmp_path):
-    write_scores(tmp_path, scores())
+    write_pairs(tmp_path, scores())
     write_expressions(tmp_path, {"0005": EXPRESSIONS})
     return tmp_path
 
 
 def test_what_was_written_is_read(folder):
-    wanted, found = scores(), read_scores(folder, "0005")
+    wanted, found = scores(), read_results(folder, "0005")
     for name in ("frame", "identity", "box", "category", "confidence"):
         a, b = getattr(wanted.tracks, name), getattr(found.tracks, name)
         assert a.dtype == b.dtype
@@ -68,28 +68,28 @@ def test_what_was_written_is_read(folder):
 
 def test_an_expression_is_accepted_when_yes_exceeds_no():
     logits = np.array([[[0.0, 0.0], [1, 2], [2, 1]]], np.float32)
-    held = VideoScores("v", tracks(1), EXPRESSIONS, logits)
+    held = PairResults("v", tracks(1), EXPRESSIONS, logits)
     assert held.accepted.tolist() == [[False, True, False]]
     np.testing.assert_allclose(held.probability, [[0.5, 1 / (1 + np.exp(-1)), 1 / (1 + np.e)]], rtol=1e-6)
 
 
 def test_logits_of_another_shape_are_refused():
     with pytest.raises(ValueError, match=r"\(7, 3, 2\) expected, \(7, 2\) found"):
-        VideoScores("v", tracks(), EXPRESSIONS, np.zeros((7, 2), np.float32))
+        PairResults("v", tracks(), EXPRESSIONS, np.zeros((7, 2), np.float32))
 
 
 def test_videos_without_observations_and_in_subfolders(tmp_path):
-    empty = VideoScores("TAO/YFCC100M/v_1.2", TrackSet.empty(("car",)), EXPRESSIONS, np.zeros((0, 3, 2), np.float32))
-    write_scores(tmp_path, empty)
-    write_scores(tmp_path, scores(video="MOT17-02.FRCNN"))
+    empty = PairResults("TAO/YFCC100M/v_1.2", TrackSet.empty(("car",)), EXPRESSIONS, np.zeros((0, 3, 2), np.float32))
+    write_pairs(tmp_path, empty)
+    write_pairs(tmp_path, scores(video="MOT17-02.FRCNN"))
     write_expressions(tmp_path, {empty.video: EXPRESSIONS, "MOT17-02.FRCNN": EXPRESSIONS})
     assert scored_videos(tmp_path) == ["MOT17-02.FRCNN", "TAO/YFCC100M/v_1.2"]
-    assert len(read_scores(tmp_path, empty.video).tracks) == 0
+    assert len(read_results(tmp_path, empty.video).tracks) == 0
     assert scored_videos(tmp_path / "nowhere") == []
 
 
 def test_equal_scores_give_equal_bytes(tmp_path):
-    one, other = write_scores(tmp_path / "a", scores()), write_scores(tmp_path / "b", scores())
+    one, other = write_pairs(tmp_path / "a", scores()), write_pairs(tmp_path / "b", scores())
     assert one.read_bytes() == other.read_bytes()
     assert sorted(p.name for p in (tmp_path / "a").iterdir()) == ["0005.npz"]
 
@@ -101,12 +101,12 @@ def test_every_truncation_and_every_flipped_byte_is_noticed(folder):
     for size in range(0, len(whole), 97):
         path.write_bytes(whole[:size])
         with pytest.raises(InputError, match="Score the video again"):
-            read_scores(folder, "0005")
+            read_results(folder, "0005")
     noticed = 0
     for at in range(0, len(whole), 13):
         path.write_bytes(whole[:at] + bytes([whole[at] ^ 0x41]) + whole[at + 1 :])
         try:
-            found = read_scores(folder, "0005")
+            found = read_results(folder, "0005")
         except InputError:
             noticed += 1
         else:
@@ -117,9 +117,9 @@ def test_every_truncation_and_every_flipped_byte_is_noticed(folder):
 
 def test_missing_scores_name_those_that_exist(folder):
     with pytest.raises(InputError, match=r"video 0011 has no scores.*0005"):
-        read_scores(folder, "0011")
+        read_results(folder, "0011")
     with pytest.raises(InputError, match="a folder of scores"):
-        read_scores(folder / "none", "0011")
+        read_results(folder / "none", "0011")
 
 
 @pytest.mark.parametrize(
@@ -141,13 +141,13 @@ def test_expressions_that_do_not_fit_are_refused(folder, content, message):
     else:
         path.write_text(content)
     with pytest.raises(InputError, match=message):
-        read_scores(folder, "0005")
+        read_results(folder, "0005")
 
 
 def test_expressions_in_another_order_are_refused(folder):
     write_expressions(folder, {"0005": EXPRESSIONS[::-1]})
     with pytest.raises(InputError, match=r"not those of expressions\.json"):
-        read_scores(folder, "0005")
+        read_results(folder, "0005")
 
 
 def test_expressions_file_is_readable_text(folder):
@@ -160,13 +160,13 @@ def test_scores_that_are_not_finite_are_refused(tmp_path):
     bad = scores()
     bad.logits[3, 1, 0] = np.nan
     with pytest.raises(InputError, match="1 scores of video 0005 are not finite"):
-        write_scores(tmp_path, bad)
+        write_pairs(tmp_path, bad)
     assert not list(tmp_path.rglob("*.npz"))
 
 
 def test_pieces_in_any_order_give_the_file_of_the_whole(tmp_path, folder):
     wanted = scores()
-    with ScoreWriter(tmp_path / "pieces", "0005", wanted.tracks, EXPRESSIONS) as writer:
+    with PairWriter(tmp_path / "pieces", "0005", wanted.tracks, EXPRESSIONS) as writer:
         assert writer.missing() == [(0, 7)]
         writer.write(5, wanted.logits[5:])
         writer.write(0, wanted.logits[:2])
@@ -185,7 +185,7 @@ def test_a_writer_goes_on_only_with_its_own_job(tmp_path):
     wanted = scores()
 
     def writer(key="a", rows=wanted.tracks, expressions=EXPRESSIONS):
-        return ScoreWriter(tmp_path, "0005", rows, expressions, key=key)
+        return PairWriter(tmp_path, "0005", rows, expressions, key=key)
 
     with writer() as first:
         first.write(2, wanted.logits[2:4])
@@ -209,45 +209,45 @@ def test_no_expressions_and_no_observations(tmp_path):
         ("b", TrackSet.empty(), EXPRESSIONS),
         ("c", TrackSet.empty(), ()),
     ):
-        with ScoreWriter(tmp_path, name, rows, expressions) as writer:
+        with PairWriter(tmp_path, name, rows, expressions) as writer:
             for start, stop in writer.missing():
                 writer.write(start, np.zeros((stop - start, len(expressions), 2)))
             writer.finish()
     write_expressions(tmp_path, {"a": (), "b": EXPRESSIONS, "c": ()})
-    assert [read_scores(tmp_path, name).logits.shape for name in "abc"] == [(7, 0, 2), (0, 3, 2), (0, 0, 2)]
+    assert [read_results(tmp_path, name).logits.shape for name in "abc"] == [(7, 0, 2), (0, 3, 2), (0, 0, 2)]
 
 
 def test_a_writer_killed_after_its_file_was_whole_leaves_nothing_for_ever(tmp_path):
     wanted = scores()
-    with ScoreWriter(tmp_path, "0005", wanted.tracks, EXPRESSIONS) as writer:
+    with PairWriter(tmp_path, "0005", wanted.tracks, EXPRESSIONS) as writer:
         writer.write(0, wanted.logits)
-    write_scores(tmp_path, wanted)
+    write_pairs(tmp_path, wanted)
     assert len(list(tmp_path.iterdir())) == 2
-    assert ScoreWriter(tmp_path, "0005", wanted.tracks, EXPRESSIONS).finished
+    assert PairWriter(tmp_path, "0005", wanted.tracks, EXPRESSIONS).finished
     assert [path.name for path in tmp_path.iterdir()] == ["0005.npz"]
 
 
 def test_a_corrupted_finished_file_is_scored_again(tmp_path):
     wanted = scores()
-    path = write_scores(tmp_path, wanted)
-    assert ScoreWriter(tmp_path, "0005", wanted.tracks, EXPRESSIONS).finished
+    path = write_pairs(tmp_path, wanted)
+    assert PairWriter(tmp_path, "0005", wanted.tracks, EXPRESSIONS).finished
     whole = path.read_bytes()
     path.write_bytes(whole[:-300])
-    assert not ScoreWriter(tmp_path, "0005", wanted.tracks, EXPRESSIONS).finished
+    assert not PairWriter(tmp_path, "0005", wanted.tracks, EXPRESSIONS).finished
     at = whole.index(wanted.logits[3].tobytes())
     path.write_bytes(whole[:at] + b"\0\0" + whole[at + 2 :])
-    assert not ScoreWriter(tmp_path, "0005", wanted.tracks, EXPRESSIONS).finished
+    assert not PairWriter(tmp_path, "0005", wanted.tracks, EXPRESSIONS).finished
 
 
 def test_whatever_byte_is_damaged_a_finished_file_is_scored_again_or_the_same(tmp_path):
     """Compression methods, flags, versions and headers that zipfile and numpy refuse in ways of their own."""
     wanted = scores(2)
-    path = write_scores(tmp_path, wanted)
+    path = write_pairs(tmp_path, wanted)
     whole, again = path.read_bytes(), 0
     for mask in (0x01, 0x41, 0xFF):
         for at in range(0, len(whole), 3):
             path.write_bytes(whole[:at] + bytes([whole[at] ^ mask]) + whole[at + 1 :])
-            with ScoreWriter(tmp_path, "0005", wanted.tracks, EXPRESSIONS) as writer:
+            with PairWriter(tmp_path, "0005", wanted.tracks, EXPRESSIONS) as writer:
                 again += not writer.finished
     assert again > len(whole) // 2
 
@@ -255,23 +255,23 @@ def test_whatever_byte_is_damaged_a_finished_file_is_scored_again_or_the_same(tm
 def test_one_writer_at_a_time(tmp_path):
     """Two jobs in one folder would throw each other's pieces away; the second is told so, whatever its job is."""
     wanted = scores()
-    first = ScoreWriter(tmp_path, "0005", wanted.tracks, EXPRESSIONS)
+    first = PairWriter(tmp_path, "0005", wanted.tracks, EXPRESSIONS)
     first.write(0, wanted.logits[:3])
     for key in ("", "other"):
         with pytest.raises(InputError, match=r"another process is writing the scores of video 0005.*Wait for it"):
-            ScoreWriter(tmp_path, "0005", wanted.tracks, EXPRESSIONS, key=key)
-    write_scores(tmp_path, wanted)
-    assert ScoreWriter(tmp_path, "0005", wanted.tracks, EXPRESSIONS).finished  # looks, and leaves the other's pieces
+            PairWriter(tmp_path, "0005", wanted.tracks, EXPRESSIONS, key=key)
+    write_pairs(tmp_path, wanted)
+    assert PairWriter(tmp_path, "0005", wanted.tracks, EXPRESSIONS).finished  # looks, and leaves the other's pieces
     first.write(3, wanted.logits[3:])
     first.finish()
     assert [path.name for path in tmp_path.iterdir()] == ["0005.npz"]
-    with ScoreWriter(tmp_path, "0005", wanted.tracks, EXPRESSIONS, key="other") as second:
+    with PairWriter(tmp_path, "0005", wanted.tracks, EXPRESSIONS, key="other") as second:
         assert not second.written.any()
 
 
 def test_scores_of_several_models_are_not_looked_at_together(tmp_path):
     for video, model in (("a", "one"), ("b/c", "two"), ("d", "one")):
-        write_scores(tmp_path, scores(video=video), model=model)
+        write_pairs(tmp_path, scores(video=video), model=model)
     require_one_model(tmp_path, ["a", "d", "not there"])
     with pytest.raises(InputError, match=r"made by 2 models or settings: b/c\.npz; a\.npz, d\.npz\. .*`flexhook score` again"):
         require_one_model(tmp_path, ["a", "b/c", "d"])
@@ -280,7 +280,7 @@ def test_scores_of_several_models_are_not_looked_at_together(tmp_path):
 
 
 def test_entries_of_other_videos_stay_where_their_scores_are(folder):
-    write_scores(folder, scores(video="0011"))
+    write_pairs(folder, scores(video="0011"))
     write_expressions(folder, {"0005": EXPRESSIONS, "0013": EXPRESSIONS})
     kept = merge_expressions(folder, {"0011": EXPRESSIONS[:1]})
     assert read_expressions(folder) == {"0005": EXPRESSIONS, "0011": EXPRESSIONS[:1]}
@@ -292,16 +292,16 @@ def test_entries_of_other_videos_stay_where_their_scores_are(folder):
 
 @pytest.mark.parametrize("shape", [(3, 3), (3, 2, 2), (6, 3, 2)])
 def test_pieces_that_do_not_fit_are_refused(tmp_path, shape):
-    with ScoreWriter(tmp_path, "0005", tracks(), EXPRESSIONS) as writer, pytest.raises(ValueError, match="do not fit"):
+    with PairWriter(tmp_path, "0005", tracks(), EXPRESSIONS) as writer, pytest.raises(ValueError, match="do not fit"):
         writer.write(2, np.zeros(shape))
 
 
 def test_a_folder_that_cannot_be_made_is_an_input_error(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="cannot be written"):
-        ScoreWriter(tmp_path / "file", "0005", tracks(), EXPRESSIONS)
+        PairWriter(tmp_path / "file", "0005", tracks(), EXPRESSIONS)
     with pytest.raises(InputError, match="cannot be written"):
-        write_scores(tmp_path / "file", scores())
+        write_pairs(tmp_path / "file", scores())
 
 
 def test_a_killed_writer_loses_nothing_that_it_wrote(tmp_path):
@@ -309,9 +309,9 @@ def test_a_killed_writer_loses_nothing_that_it_wrote(tmp_path):
     code = textwrap.dedent("""
         import sys, os, signal
         sys.path.insert(0, sys.argv[2])
-        from test_store import EXPRESSIONS, ScoreWriter, scores
+        from test_store import EXPRESSIONS, PairWriter, scores
         wanted = scores(7)
-        writer = ScoreWriter(sys.argv[1], "0005", wanted.tracks, EXPRESSIONS)
+        writer = PairWriter(sys.argv[1], "0005", wanted.tracks, EXPRESSIONS)
         writer.write(1, wanted.logits[1:3])
         writer.write(6, wanted.logits[6:])
         os.kill(os.getpid(), signal.SIGKILL)
@@ -321,13 +321,13 @@ def test_a_killed_writer_loses_nothing_that_it_wrote(tmp_path):
     assert done.returncode == -signal.SIGKILL
     assert scored_videos(tmp_path) == []
     wanted = scores(7)
-    with ScoreWriter(tmp_path, "0005", wanted.tracks, EXPRESSIONS) as writer:
+    with PairWriter(tmp_path, "0005", wanted.tracks, EXPRESSIONS) as writer:
         assert writer.missing() == [(0, 1), (3, 6)]
         for start, stop in writer.missing():
             writer.write(start, wanted.logits[start:stop])
         writer.finish()
     write_expressions(tmp_path, {"0005": EXPRESSIONS})
-    np.testing.assert_array_equal(read_scores(tmp_path, "0005").logits, wanted.logits)
+    np.testing.assert_array_equal(read_results(tmp_path, "0005").logits, wanted.logits)
 
 
 def test_writing_needs_no_memory_for_the_whole(tmp_path):
@@ -335,13 +335,13 @@ def test_writing_needs_no_memory_for_the_whole(tmp_path):
     code = textwrap.dedent("""
         import resource, sys
         import numpy as np
-        from flexhook.inference.score_writer import ScoreWriter
+        from flexhook.inference.pair_writer import PairWriter
         from flexhook.structures import Expression, TrackSet
         n, e = 50_000, 500
         tracks = TrackSet.build(np.arange(n), np.zeros(n), np.zeros((n, 4)))
         expressions = [Expression(str(i), str(i)) for i in range(e)]
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        with ScoreWriter(sys.argv[1], "v", tracks, expressions) as writer:
+        with PairWriter(sys.argv[1], "v", tracks, expressions) as writer:
             for start in range(0, n, 1000):
                 writer.write(start, np.full((1000, e, 2), start, np.float32))
             print(writer.finish().stat().st_size, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)

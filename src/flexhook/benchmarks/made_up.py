@@ -128,15 +128,17 @@ def random_model(sizes: Sizes, overrides: tuple[str, ...] = ()) -> tuple[Any, An
         sizes: Which model.
         overrides: Further overrides of ``conf/train.yaml``.
     """
+    import torch
     from hydra import compose, initialize_config_dir
+    from hydra.utils import instantiate
 
     import flexhook.configuration.resolvers  # noqa: F401  makes the configurations' resolvers known
     from flexhook.configuration.config_folder import config_folder
-    from flexhook.methods.two_stage.build import build_model
 
     image = f"image_size=[{sizes.image_size[0]},{sizes.image_size[1]}]"
     plain = ("experiment=none", "name=bench", "run_dir=.", image, "visual.pretrained=null", "text.pretrained=false",
              "text.tokenizer=hashing")
     with initialize_config_dir(str(config_folder()), version_base=None):
         cfg = compose("train", [*plain[:3], *sizes.overrides, *plain[3:], *overrides])
-    return build_model(cfg), cfg
+    torch.manual_seed(cfg.seed)
+    return instantiate(cfg.model), cfg

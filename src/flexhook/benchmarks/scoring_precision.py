@@ -7,9 +7,8 @@ from pathlib import Path
 
 from omegaconf import open_dict
 
-from flexhook.inference.scoring_job import best_device, build_engine, build_tracker, score_videos
-from flexhook.methods.two_stage.build import load_model
-from flexhook.training.build import build_reader
+from flexhook.inference.score import best_device, score_videos
+from flexhook.training.build import build_reader, build_tracker, load_method
 from flexhook.training.results import evaluate_split
 
 TARGET = 0.1
@@ -26,16 +25,17 @@ def compare_precision(checkpoint: Path, accelerator: str = "auto") -> int:
     Returns:
         0 where the pooled HOTA moves by less than :data:`TARGET`, else 1.
     """
-    model, cfg = load_model(checkpoint)
+    method, cfg = load_method(checkpoint)
+    method.tracker = build_tracker(cfg)
     reader, hota = build_reader(cfg), {}
     print(f"{'':10}{'HOTA':>10}{'seconds':>10}")
     for precision in ("float32", "bf16"):
         with open_dict(cfg):
             cfg.scoring.precision = precision
-        engine = build_engine(model, cfg, best_device(accelerator))
+        method.prepare_inference(cfg, best_device(accelerator), reader)
         with tempfile.TemporaryDirectory() as place:
             names = reader.video_names("test")
-            reports = score_videos(engine, reader, build_tracker(cfg), names, Path(place), say=lambda text: None)
+            reports = score_videos(method, reader, names, Path(place), say=lambda text: None)
             hota[precision] = evaluate_split(cfg, reader, "test", Path(place), None).metrics("test")["test/HOTA"]
         print(f"{precision:10}{hota[precision]:10.3f}{sum(r.seconds for r in reports):10.1f}", flush=True)
     moved = abs(hota["bf16"] - hota["float32"])

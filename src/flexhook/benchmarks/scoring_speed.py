@@ -13,12 +13,12 @@ from flexhook.benchmarks.made_up import PAPER, TOY, made_up_video, random_model
 from flexhook.benchmarks.measurement import Clock, add_accelerator, device_clock, machine, peak_memory
 from flexhook.benchmarks.scoring_precision import compare_precision
 from flexhook.errors import InputError
-from flexhook.inference.score_writer import ScoreWriter
-from flexhook.inference.scoring_job import best_device
+from flexhook.inference.pair_writer import PairWriter
+from flexhook.inference.score import best_device
 from flexhook.methods.two_stage.engine import ScoringEngine, ScoringReport
 from flexhook.methods.two_stage.window_by_window import score_window_by_window
-from flexhook.structures import Video
-from flexhook.structures.score_files import read_scores, write_expressions
+from flexhook.structures import PairResults, Video
+from flexhook.structures.result_files import read_results, write_expressions
 
 GROUP = 8
 QUOTED = 1.3
@@ -90,10 +90,12 @@ def _with_expressions(video: Video, count: int) -> Video:
 
 def _score(engine: ScoringEngine, video: Video, folder: Path) -> tuple[ScoringReport, np.ndarray]:
     """Score a video by its true tracks: what it took, and the (n, E, 2) logits."""
-    with ScoreWriter(folder, video.name, video.truth, video.expressions) as writer:
+    with PairWriter(folder, video.name, video.truth, video.expressions) as writer:
         report = engine.score(video, video.truth, video.expressions, writer)
     write_expressions(folder, {video.name: video.expressions})
-    return report, read_scores(folder, video.name).logits
+    results = read_results(folder, video.name)
+    assert isinstance(results, PairResults)
+    return report, results.logits
 
 
 def _print_table(report: ScoringReport, measured: float, windows: int, expressions: int, quoted: bool) -> None:

@@ -21,12 +21,13 @@ from PIL import Image
 from flexhook.benchmarks.made_up import PAPER, SIZE, TOY, Sizes, made_up_video, random_model
 from flexhook.benchmarks.measurement import Clock, add_accelerator, device_clock, machine, peak_memory
 from flexhook.errors import InputError
-from flexhook.inference.scoring_job import best_device
+from flexhook.inference.score import best_device
 from flexhook.media.images import ImageFiles
-from flexhook.methods.two_stage.datamodule import ReferringDataModule
 from flexhook.methods.two_stage.module import ReferringModule
+from flexhook.methods.two_stage.window_data import WindowData
 from flexhook.sampling.items import ValidationItems
 from flexhook.structures import Video
+from flexhook.training.datamodule import VideoDataModule
 
 QUOTED = 7.5
 """Seconds forward and backward of a window of 36 expressions of the published code, where the targets were set (2 cores)."""
@@ -147,11 +148,11 @@ def _measure(
     step = partial(_step, module, device, dtype)
     decoded, measured = Measured(clock), Measured(clock)
     for result, images in ((decoded, None), (measured, cache)):
-        data = ReferringDataModule(
-            [video], [], instantiate(cfg.sampling["items"]), lambda videos: ValidationItems(videos, cfg.num_frames, 2),
-            instantiate(cfg.perturbation.swap), model.text.tokenize, sizes.image_size, batch_size=1, num_workers=workers,
-            image_cache=images,
+        source = WindowData(
+            instantiate(cfg.sampling["items"]), lambda videos: ValidationItems(videos, cfg.num_frames, 2),
+            instantiate(cfg.perturbation.swap), model.text.tokenize, sizes.image_size, image_cache=images,
         )  # fmt: skip
+        data = VideoDataModule(source, [video], [], batch_size=1, num_workers=workers)
         data.prepare_data()
         batches: Iterator[Any] = chain.from_iterable(repeat(data.train_dataloader()))
         for _ in range(1 if device.type == "cpu" else 3):

@@ -62,12 +62,12 @@ def _from_published(arguments: argparse.Namespace, out: Path) -> Mapped:
 
 def _to_published(arguments: argparse.Namespace, out: Path) -> Mapped:
     from flexhook.convert.checkpoint import write_published
-    from flexhook.methods.two_stage.build import build_trained
+    from flexhook.training.build import build_trained
     from flexhook.training.checkpoints import read_checkpoint
 
     checkpoint = read_checkpoint(arguments.checkpoint)
-    model = build_trained(checkpoint, arguments.checkpoint)
-    return write_published(out, model, checkpoint["flexhook"].get("published", {}))
+    method = build_trained(checkpoint, arguments.checkpoint)
+    return write_published(out, method.network, checkpoint["flexhook"].get("published", {}))
 
 
 def _configuration(architecture: Architecture, tokenizer: str | None) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import hydra.utils
+import numpy as np
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
@@ -16,13 +17,13 @@ from flexhook.commands.hydra_app import hydra_command
 from flexhook.commands.run_data import moved
 from flexhook.datasets.reader import Reader
 from flexhook.errors import ConfigError, InputError
-from flexhook.evaluation.evaluator import accepted_rows, evaluate_folder, evaluate_videos, referent_rows
+from flexhook.evaluation.evaluator import by_tracks, evaluate_folder, evaluate_videos, referent_rows
 from flexhook.evaluation.oracle import judged_rows
 from flexhook.evaluation.statistics import METRICS
 from flexhook.evaluation.trackeval_folder import write_trackeval_folder
-from flexhook.structures import Video
-from flexhook.structures.score_files import VideoScores, read_scores
-from flexhook.structures.score_folder import require_one_model
+from flexhook.structures import Results, Video
+from flexhook.structures.result_files import read_results
+from flexhook.structures.result_folder import require_one_model
 from flexhook.structures.whole_files import whole_file
 from flexhook.training.run_folder import note_remarks, read_config, remark_lines, remarks
 
@@ -156,16 +157,15 @@ def _run_config(run: Path) -> dict[str, Any]:
 
 def _videos(
     reader: Reader, scores: Path, names: list[str], trackeval: str | None, judge_last: bool
-) -> Iterator[tuple[Video, VideoScores]]:
+) -> Iterator[tuple[Video, Results]]:
     for name in names:
-        video, scored = reader.read(name), read_scores(scores, name)
-        yield video, scored
-        if trackeval is not None:
-            slugs = tuple(expression.slug for expression in scored.expressions)
-            accepted = scored.accepted & judged_rows(scored.tracks, judge_last)[:, None]
-            write_trackeval_folder(
-                trackeval, name, video.truth, scored.tracks, slugs, referent_rows(video, slugs), accepted_rows(accepted)
-            )
+        video, results = reader.read(name), read_results(scores, name)
+        yield video, results
+        for items in () if trackeval is None else by_tracks(results):
+            tracks, slugs = items[0].tracks, tuple(item.expression.slug for item in items)
+            judged = judged_rows(tracks, judge_last)
+            accepted = [np.flatnonzero(item.accepted & judged) for item in items]
+            write_trackeval_folder(str(trackeval), name, video.truth, tracks, slugs, referent_rows(video, slugs), accepted)
 
 
 def _metrics_there(path: Path) -> dict[str, Any]:

@@ -29,34 +29,38 @@ def task(cfg: DictConfig) -> None:
     tracks = read_mot(cfg.tracks, first_frame=cfg.first_frame, min_confidence=cfg.min_confidence)
     check_tracks(tracks, video, cfg)
 
-    from flexhook.inference.scoring_job import best_device, build_engine, model_key, score_video, scoring_options
-    from flexhook.methods.two_stage.build import load_model
-    from flexhook.structures.score_files import read_scores
-    from flexhook.structures.score_folder import merge_expressions
+    from flexhook.inference.score import best_device, predict_block
+    from flexhook.inference.scoring_options import scoring_options
+    from flexhook.structures.result_files import read_results
+    from flexhook.structures.result_folder import merge_expressions
+    from flexhook.trackers.given import GivenTracks
+    from flexhook.training.build import build_reader, load_method
     from flexhook.visualization.outcomes import ScoredExpression
     from flexhook.visualization.overlay import write_overlay
 
     print(f"loading {cfg.ckpt}", flush=True)
-    model, trained = load_model(cfg.ckpt)
+    method, trained = load_method(cfg.ckpt)
     trained.scoring = scoring_options(cfg.scoring, trained)
     if OmegaConf.is_missing(cfg.scoring, "calibration") and trained.scoring.get("calibration"):
         trained.scoring.calibration = None
         print("without the calibration that the model was scored with: it counts the training sentences, which predict does "
               "without (scoring=calibrated reads them)", flush=True)
-    engine, out = build_engine(model, trained, best_device(cfg.accelerator)), Path(cfg.out)
+    device, out = best_device(cfg.accelerator), Path(cfg.out)
+    method.tracker = GivenTracks(tracks)
+    method.prepare_inference(trained, device, build_reader(trained) if trained.scoring.get("calibration") else None)
     print(f"scoring {len(tracks)} boxes of {len(tracks.tracks())} tracks in {video.num_frames} frames against "
-          f"{len(video.expressions)} sentences on {engine.device}", flush=True)
-    score_video(engine, video, tracks, out / "scores", model_key(engine))
+          f"{len(video.expressions)} sentences on {device}", flush=True)
+    predict_block(method, video, out / "scores")
     merge_expressions(out / "scores", {video.name: video.expressions})
-    scores = read_scores(out / "scores", video.name)
-    for column, expression in enumerate(video.expressions):
-        chosen = tracks.select(scores.accepted[:, column])
+    results = read_results(out / "scores", video.name)
+    for result in results:
+        expression, chosen = result.expression, result.tracks.select(result.accepted)
         path = out / f"{expression.slug}.txt"
         write_mot(path, chosen, first_frame=cfg.first_frame)
         print(f"“{expression.sentence}”: {len(chosen.tracks())} tracks, {len(chosen)} boxes -> {path}", flush=True)
         if cfg.overlay:
             picture = out / f"{expression.slug}.mp4"
-            write_overlay(picture, ScoredExpression.of(video, scores, column), frame_rate=cfg.frame_rate)
+            write_overlay(picture, ScoredExpression.of(video, result), frame_rate=cfg.frame_rate)
             print(f"  overlay -> {picture}", flush=True)
     print(f"the results lie in {out}")
 

@@ -9,8 +9,8 @@ from flexhook.commands.run_data import open_reader
 from flexhook.errors import InputError
 from flexhook.structures.reference_points import NAME as REFERENCE_POINTS
 from flexhook.visualization.lookup import find_video
-from flexhook.visualization.result_folder import Results
 from flexhook.visualization.result_pictures import ResultPictures
+from flexhook.visualization.run_results import RunResults
 
 DESCRIPTION = """\
 Draws what became of scored expressions: an overlay video (mp4) and a contact sheet (png) each. Correct boxes are blue,
@@ -77,7 +77,7 @@ def run(argv: list[str]) -> int:
             raise InputError(f"--{name} is {getattr(given, name)}", expected="a positive number")
     if not 0.1 <= given.frame_rate <= 1000:
         raise InputError(f"--frame-rate is {given.frame_rate:g}", expected="a number from 0.1 to 1000")
-    results = Results.find(given.folder)
+    results = RunResults.find(given.folder)
     out = given.out or results.run / "pictures"
     points = results.reference_points(given.reference_points)
     videos = [find_video(given.video, results.videos)] if given.video else results.videos

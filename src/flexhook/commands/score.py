@@ -17,14 +17,14 @@ def task(cfg: DictConfig) -> None:
         InputError: Checkpoint, data or tracks are missing or malformed.
     """
     from flexhook.configuration.check_config import check_config
-    from flexhook.inference.scoring_job import best_device, build_engine, build_tracker, score_videos, scoring_options
-    from flexhook.methods.two_stage.build import load_model
-    from flexhook.training.build import build_reader
+    from flexhook.inference.score import best_device, score_videos
+    from flexhook.inference.scoring_options import scoring_options
+    from flexhook.training.build import build_reader, build_tracker, load_method
     from flexhook.training.run_folder import write_config
 
     check_config(cfg)
     print(f"loading {cfg.ckpt}", flush=True)
-    model, trained = load_model(cfg.ckpt)
+    method, trained = load_method(cfg.ckpt)
     trained.scoring = scoring_options(cfg.scoring, trained)
     if cfg.get("data"):
         trained.data = OmegaConf.to_container(cfg.data, resolve=True)
@@ -36,9 +36,11 @@ def task(cfg: DictConfig) -> None:
             raise ConfigError(f"the split {cfg.split} has no video {unknown[0]}", expected=f"some of {', '.join(names)}")
         names = list(cfg.videos)
     out = Path(cfg.out)
-    engine = build_engine(model, trained, best_device(cfg.accelerator))
-    print(f"scoring {len(names)} videos of {trained.data.name}, split {cfg.split}, on {engine.device}", flush=True)
-    score_videos(engine, reader, build_tracker(trained), names, out / "scores", say=lambda text: print(text, flush=True))
+    device = best_device(cfg.accelerator)
+    method.tracker = build_tracker(trained) if method.needs_tracks else None
+    method.prepare_inference(trained, device, reader)
+    print(f"scoring {len(names)} videos of {trained.data.name}, split {cfg.split}, on {device}", flush=True)
+    score_videos(method, reader, names, out / "scores", say=lambda text: print(text, flush=True))
     write_config(out, trained)
     print(f"the scores lie in {out / 'scores'}; evaluate them with: flexhook evaluate run={out} split={cfg.split}")
 

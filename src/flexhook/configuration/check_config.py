@@ -82,7 +82,7 @@ RULES: dict[str, Rule] = {
     "freeze": every(one_of("visual", "text")),
     "cache_features": switch,
     "cache_dir": text,
-    "select_by": one_of("f1", "hota"),
+    "select_by": one_of("monitor", "hota"),
     "ckpt_path": or_null(text),
     "test": switch,
     "pictures": switch,

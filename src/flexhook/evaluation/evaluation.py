@@ -53,28 +53,33 @@ class Evaluation:
 
     Attributes:
         sequences: What each is about.
-        model: Statistics of the model's answers.
+        model: Statistics of the method's answers.
         oracle: Of the answers in which each tracked box has the labels of the true box it overlaps: the best that
-            these
-            tracks allow (nearly: the labels are chosen box by box, not for the metric).
-        accept_all: Of accepting every tracked box for every expression.
-        labels: (S, 3) int64: the model's accepted observations that the oracle accepts too, that it does not, and
-            the
-            oracle's that the model misses.
+            these tracks allow (nearly: the labels are chosen box by box, not for the metric). None for a method that does
+            not keep rejected candidates.
+        accept_all: Of accepting every tracked box for every expression; None likewise.
+        labels: (S, 3) int64: the method's accepted observations that the oracle accepts too, that it does not, and
+            the oracle's that the method misses.
     """
 
     sequences: tuple[SequenceInfo, ...]
     model: Statistics
-    oracle: Statistics
-    accept_all: Statistics
+    oracle: Statistics | None
+    accept_all: Statistics | None
     labels: np.ndarray
+
+    @property
+    def answers(self) -> dict[str, Statistics]:
+        """Statistics by name, those that exist among ``model``, ``oracle`` and ``accept_all``."""
+        found = {"model": self.model, "oracle": self.oracle, "accept_all": self.accept_all}
+        return {name: statistics for name, statistics in found.items() if statistics is not None}
 
     def select(self, rows: np.ndarray) -> Evaluation:
         """The sequences of a boolean mask or an index array."""
         chosen = np.arange(len(self.sequences))[rows]
         infos = tuple(self.sequences[s] for s in chosen)
-        model, oracle, accept_all = (getattr(self, answer).select(chosen) for answer in ANSWERS)
-        return Evaluation(infos, model, oracle, accept_all, self.labels[chosen])
+        parts = {name: statistics.select(chosen) for name, statistics in self.answers.items()}
+        return Evaluation(infos, parts["model"], parts.get("oracle"), parts.get("accept_all"), self.labels[chosen])
 
     def subsets(self) -> Iterator[tuple[str, np.ndarray]]:
         """Named subsets of the sequences that are not empty, as masks.
@@ -99,28 +104,30 @@ class Evaluation:
         Returns:
             ``test/HOTA`` and the other pooled metrics, ``test/HOTA_mean_over_expressions``,
             ``test/zero_HOTA_expressions``, ``test/expressions``, ``test/expressions_without_referents``,
-            ``test/precision``, ``recall`` and ``F1`` of the observations' labels, and for each subset
-            ``test/<subset>/HOTA``, ``DetA``, ``AssA`` and the same counts.
+            ``test/precision``, ``recall`` and ``F1`` of the observations' labels where there is an oracle, and for each
+            subset ``test/<subset>/HOTA``, ``DetA``, ``AssA`` and the same counts.
         """
         out: dict[str, float] = {}
-        for answer in ANSWERS:
+        for answer, statistics in self.answers.items():
             head = prefix if answer == "model" else answer
-            out |= {f"{head}/{name}": value for name, value in _summary(getattr(self, answer), METRICS).items()}
+            out |= {f"{head}/{name}": value for name, value in _summary(statistics, METRICS).items()}
         out[f"{prefix}/expressions_without_referents"] = float(sum(info.referents == 0 for info in self.sequences))
-        for name, values in label_scores(self.labels.sum(0, keepdims=True)).items():
-            out[f"{prefix}/{name}"] = float(100 * values[0])
+        if self.oracle is not None:
+            for name, values in label_scores(self.labels.sum(0, keepdims=True)).items():
+                out[f"{prefix}/{name}"] = float(100 * values[0])
         for subset, mask in self.subsets():
-            for answer in ANSWERS:
+            for answer, statistics in self.answers.items():
                 head = prefix if answer == "model" else answer
-                summary = _summary(getattr(self, answer).select(mask), ("HOTA", "DetA", "AssA"))
+                summary = _summary(statistics.select(mask), ("HOTA", "DetA", "AssA"))
                 out |= {f"{head}/{subset}/{name}": value for name, value in summary.items()}
         return out
 
     def rows(self) -> list[dict[str, Any]]:
         """A row per sequence: what it is about, every metric of the model (0 to 100), the limits' HOTA, its groups."""
         scores = self.model.per_sequence()
-        oracle, everything = self.oracle.per_sequence()["HOTA"], self.accept_all.per_sequence()["HOTA"]
-        labels = label_scores(self.labels)
+        limits = {f"{name}_HOTA": statistics.per_sequence()["HOTA"] for name, statistics in self.answers.items()}
+        del limits["model_HOTA"]
+        labels = {} if self.oracle is None else label_scores(self.labels)
         return [
             {
                 "video": info.video,
@@ -131,8 +138,7 @@ class Evaluation:
                 "predicted_boxes": int(self.model.predicted[s]),
                 **{name: float(100 * scores[name][s]) for name in METRICS},
                 **{name: float(100 * values[s]) for name, values in labels.items()},
-                "oracle_HOTA": float(100 * oracle[s]),
-                "accept_all_HOTA": float(100 * everything[s]),
+                **{name: float(100 * values[s]) for name, values in limits.items()},
                 "tags": " ".join(info.tags),
                 **{name: info.groups.get(name, "") for name in ATTRIBUTES},
             }
@@ -151,8 +157,8 @@ class Evaluation:
         """Write everything to one ``.npz`` (``sequences.npz``), from which reports pool, resample and draw curves."""
         arrays = {key: np.array([getattr(info, key) for info in self.sequences]) for key in _COLUMNS}
         arrays |= {"tags": np.array([json.dumps(info.tags) for info in self.sequences]), "labels": self.labels}
-        for answer in ANSWERS:
-            arrays |= getattr(self, answer).arrays(answer)
+        for answer, statistics in self.answers.items():
+            arrays |= statistics.arrays(answer)
         with whole_file(path) as temporary, open(temporary, "wb") as stream:
             np.savez_compressed(stream, **arrays)  # type: ignore[arg-type]
 
@@ -168,7 +174,8 @@ class Evaluation:
                 content = dict(arrays)
             tags = [tuple(json.loads(entry)) for entry in content["tags"].tolist()]
             columns = zip(tags, *(content[key].tolist() for key in _COLUMNS), strict=True)
-            model, oracle, accept_all = (Statistics.from_arrays(content, answer) for answer in ANSWERS)
+            there = [answer for answer in ANSWERS if any(key.startswith(f"{answer}/") for key in content)]
+            parts = {answer: Statistics.from_arrays(content, answer) for answer in dict.fromkeys(["model", *there])}
             infos = tuple(
                 SequenceInfo(video, slug, sentence, tag, referents) for tag, video, slug, sentence, referents in columns
             )
@@ -176,7 +183,7 @@ class Evaluation:
             raise InputError("the file does not exist", file=path, hint=AGAIN) from None
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
             raise InputError(f"the file is truncated or corrupted ({error})", file=path, hint=AGAIN) from None
-        return cls(infos, model, oracle, accept_all, content["labels"])
+        return cls(infos, parts["model"], parts.get("oracle"), parts.get("accept_all"), content["labels"])
 
     def __str__(self) -> str:
         pooled = ("HOTA", "DetA", "AssA", "LocA", "MOTA", "IDF1")
@@ -186,8 +193,8 @@ class Evaluation:
             "",
             f"{'':24}" + "".join(f"{name:>9}" for name in pooled) + f"{'mean HOTA':>12}{'HOTA 0':>9}",
         ]
-        for answer in ANSWERS:
-            scores = _summary(getattr(self, answer), METRICS)
+        for answer, statistics in self.answers.items():
+            scores = _summary(statistics, METRICS)
             lines.append(
                 f"{answer.replace('_', ' '):24}"
                 + "".join(f"{scores[name]:9.2f}" for name in pooled)
@@ -196,12 +203,12 @@ class Evaluation:
         lines += [
             "",
             f"{'pooled HOTA of':24}{'sequences':>10}"
-            + "".join(f"{a.replace('_', ' '):>12}" for a in ANSWERS)
+            + "".join(f"{a.replace('_', ' '):>12}" for a in self.answers)
             + f"{'model mean':>12}{'HOTA 0':>9}",
         ]
         for subset, mask in self.subsets():
             part = self.model.select(mask)
-            hota = [100 * getattr(self, answer).select(mask).pooled()["HOTA"] for answer in ANSWERS]
+            hota = [100 * statistics.select(mask).pooled()["HOTA"] for statistics in self.answers.values()]
             lines.append(
                 f"{subset.removeprefix('group/'):24}{mask.sum():10d}"
                 + "".join(f"{h:12.2f}" for h in hota)

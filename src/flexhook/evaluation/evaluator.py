@@ -1,8 +1,8 @@
-"""Evaluates scored videos beside their oracle and accept-all, and folders of ``gt.txt`` and ``predict.txt``."""
+"""Evaluates results of videos beside their oracle and accept-all, and folders of ``gt.txt`` and ``predict.txt``."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,64 +17,88 @@ from flexhook.evaluation.oracle import judged_rows, oracle_labels
 from flexhook.evaluation.overlaps import Boxes
 from flexhook.evaluation.statistics import Statistics
 from flexhook.evaluation.trackeval_folder import read_trackeval_folder
-from flexhook.structures import Video
-from flexhook.structures.score_files import AGAIN, VideoScores
+from flexhook.structures import Expression, ExpressionResult, Results, Video
+from flexhook.structures.result_files import AGAIN
 
 Progress = Callable[[str], None]
 
 
 def evaluate_videos(
-    videos: Iterable[tuple[Video, VideoScores]],
+    videos: Iterable[tuple[Video, Results]],
     *,
     judge_last_observation: bool = True,
     engine: str = "fast",
     processes: int = 1,
     progress: Progress | None = None,
 ) -> Evaluation:
-    """Evaluate scored videos: every expression of a video is one sequence, for the model, the oracle and accept-all.
+    """Evaluate results: every expression of a video is one sequence, for the method, the oracle and accept-all.
 
     An expression without referents in its video is a sequence as well: whatever is accepted for it counts as false
-        in the pooled scores, and its own HOTA is 0 whatever the answer, as in TrackEval. The published lists hold
-        no such expression; :class:`flexhook.evaluation.evaluation.Evaluation` says how many there are.
+    in the pooled scores, and its own HOTA is 0 whatever the answer, as in TrackEval. The published lists hold
+    no such expression; :class:`flexhook.evaluation.evaluation.Evaluation` says how many there are.
 
     Args:
-        videos: Each video with its scores; taken one at a time.
+        videos: Each video with its results; taken one at a time, and of these one expression at a time.
         judge_last_observation: False leaves a track's last observation out of every prediction, as the published
             scoring does (``protocol=published``).
         engine: ``"fast"`` or ``"trackeval"``, see :func:`flexhook.evaluation.jobs.statistics`.
         processes: Number of processes that share the sequences.
         progress: Is told of every finished video.
 
+    Returns:
+        The evaluation; without oracle and accept-all where a video's results do not keep rejected candidates.
+
     Raises:
-        InputError: There is no sequence, or scores do not cover exactly the expressions of their video.
+        InputError: There is no sequence, or results do not cover exactly the expressions of their video.
     """
-    infos: list[tuple[SequenceInfo, ...]] = []
+    infos: list[tuple[SequenceInfo, ...]] = []  # of each job
     labels: list[np.ndarray] = []
+    last: list[tuple[str, int]] = []  # of each job that is its video's last one: the video and how many expressions it has
+    limits = True
 
     def jobs() -> Iterator[Job]:
-        for video, scores in videos:
-            job, counts = _job(video, scores, judge_last_observation)
-            infos.append(_infos(video, scores))
-            labels.append(counts)
-            yield job
+        nonlocal limits
+        for video, results in videos:
+            _check_expressions(video, results)
+            limits = limits and results.keeps_rejected
+            covered = 0
+            for items in by_tracks(results):
+                job, counts = _job(video, items, judge_last_observation)
+                infos.append(_infos(video, [item.expression for item in items]))
+                labels.append(counts)
+                covered += len(items)
+                last.append((video.name, covered) if covered == len(results) else ("", 0))
+                yield job
 
     parts: list[list[Statistics]] = [[], [], []]
     for k, done in enumerate(statistics(jobs(), engine=engine, processes=processes)):
         count = len(infos[k])
         for answer, part in enumerate(parts):
             part.append(done.select(np.arange(answer * count, (answer + 1) * count)))
-        if progress and count:
-            progress(f"evaluated video {infos[k][0].video}: {count} expressions")
+        if progress and last[k][1]:
+            progress(f"evaluated video {last[k][0]}: {last[k][1]} expressions")
     if not sum(map(len, infos)):
         raise InputError("there is nothing to evaluate", expected="videos with at least one expression")
     model, oracle, accept_all = (Statistics.concatenate(part) for part in parts)
     return Evaluation(
         tuple(info for part in infos for info in part),
         model,
-        oracle,
-        accept_all,
+        oracle if limits else None,
+        accept_all if limits else None,
         np.concatenate(labels).astype(np.int64),
     )
+
+
+def by_tracks(results: Results) -> Iterator[list[ExpressionResult]]:
+    """Consecutive expressions with the same candidates, without what takes memory per expression beyond the accepted rows."""
+    items: list[ExpressionResult] = []
+    for item in results:
+        if items and item.tracks is not items[0].tracks:
+            yield items
+            items = []
+        items.append(ExpressionResult(item.expression, item.tracks, np.zeros(0), item.accepted))
+    if items:
+        yield items
 
 
 def accepted_rows(accepted: np.ndarray) -> list[np.ndarray]:
@@ -92,22 +116,28 @@ def _label_columns(video: Video, slugs: Iterable[str]) -> csr_array:
     return csr_array(video.labels.tocsc()[:, [column[slug] for slug in slugs]])
 
 
-def _job(video: Video, scores: VideoScores, judge_last: bool) -> tuple[Job, np.ndarray]:
-    """Sequences of model, oracle and accept-all, one after the other, and (E, 3) counts of label decisions."""
-    _check_expressions(video, scores)
-    labels = _label_columns(video, (e.slug for e in scores.expressions))
-    judged = judged_rows(scores.tracks, judge_last)
-    everything = [np.flatnonzero(judged)] * len(scores.expressions)
-    job = Job(Boxes.of(video.truth), Boxes.of(scores.tracks), accepted_rows(labels.toarray()) * 3, [])
-    accepted = scores.accepted & judged[:, None]
+def _job(video: Video, items: list[ExpressionResult], judge_last: bool) -> tuple[Job, np.ndarray]:
+    """Sequences of method, oracle and accept-all, one after the other, and (E, 3) counts of label decisions.
+
+    Args:
+        video: The video.
+        items: Expressions with the same candidates.
+        judge_last: As ``judge_last_observation``.
+    """
+    tracks = items[0].tracks
+    labels = _label_columns(video, (item.expression.slug for item in items))
+    judged = judged_rows(tracks, judge_last)
+    everything = [np.flatnonzero(judged)] * len(items)
+    job = Job(Boxes.of(video.truth), Boxes.of(tracks), accepted_rows(labels.toarray()) * 3, [])
+    accepted = np.stack([item.accepted for item in items], axis=1) & judged[:, None]
     oracle = oracle_labels(job.overlaps, labels) & judged[:, None]
     job.track_rows.extend([*accepted_rows(accepted), *accepted_rows(oracle), *everything])
     counts = [(accepted & oracle).sum(0), (accepted & ~oracle).sum(0), (~accepted & oracle).sum(0)]
     return job, np.stack(counts, axis=1)
 
 
-def _check_expressions(video: Video, scores: VideoScores) -> None:
-    known, scored = ({e.slug: e.sentence for e in part.expressions} for part in (video, scores))
+def _check_expressions(video: Video, results: Results) -> None:
+    known, scored = ({e.slug: e.sentence for e in part.expressions} for part in (video, results))
     for slug, sentence in scored.items():
         if known.get(slug) != sentence:
             raise InputError(
@@ -124,12 +154,12 @@ def _check_expressions(video: Video, scores: VideoScores) -> None:
         )
 
 
-def _infos(video: Video, scores: VideoScores) -> tuple[SequenceInfo, ...]:
+def _infos(video: Video, expressions: Sequence[Expression]) -> tuple[SequenceInfo, ...]:
     tags = {e.slug: e.tags for e in video.expressions}
-    rows = referent_rows(video, (e.slug for e in scores.expressions))
+    rows = referent_rows(video, (e.slug for e in expressions))
     return tuple(
         SequenceInfo(video.name, e.slug, e.sentence, tags[e.slug], len(np.unique(video.truth.identity[r])))
-        for e, r in zip(scores.expressions, rows, strict=True)
+        for e, r in zip(expressions, rows, strict=True)
     )
 
 

@@ -137,9 +137,9 @@ def threshold_plot(groups: Sequence[Group]) -> Figure:
             if group.evaluations:
                 curve = np.mean([100 * e.model.sums().curves()[metric][0] for e in group.evaluations], axis=0)
                 panel.plot(ALPHAS, curve, label=group.name, **_style(k))
-        if shared_limits(groups) and (with_curves := [g for g in groups if g.evaluations]):
-            panel.plot(ALPHAS, 100 * with_curves[0].evaluations[0].oracle.sums().curves()[metric][0], color="#8c9299",
-                       linewidth=1, label="oracle")
+        oracles = [e.oracle for group in groups for e in group.evaluations if e.oracle is not None]
+        if oracles and shared_limits(groups):
+            panel.plot(ALPHAS, 100 * oracles[0].sums().curves()[metric][0], color="#8c9299", linewidth=1, label="oracle")
         panel.set_title(metric, loc="left", fontweight="bold")
         panel.set(xlabel="localisation threshold α", xlim=(0.05, 0.95), ylim=(0, None))
         _plain(panel)

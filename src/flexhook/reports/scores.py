@@ -36,10 +36,13 @@ def limits(group: Group, limit: str) -> dict[str, float]:
 
 
 def shared_limits(groups: Sequence[Group]) -> bool:
-    """Whether all runs have the same oracle and accept-all, that is, the same test videos and tracks."""
+    """Whether all runs have the same oracle and accept-all, that is, the same test videos and candidates.
+
+    A method that keeps no rejected candidates has neither: then the others' limits are not everybody's.
+    """
     for limit in LIMITS:
-        values = np.concatenate([group.values(f"{limit}/HOTA") for group in groups])
-        if len(values) and np.ptp(values) > 1e-6:
+        values = [group.values(f"{limit}/HOTA") for group in groups]
+        if any(len(v) for v in values) and (not all(len(v) for v in values) or np.ptp(np.concatenate(values)) > 1e-6):
             return False
     return True
 

@@ -11,7 +11,7 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.utilities import rank_zero_only
 
 from flexhook import __version__
-from flexhook.methods.two_stage.module import ReferringModule
+from flexhook.structures.method import Method
 from flexhook.training.checkpoints import weights_fingerprint
 
 
@@ -50,35 +50,34 @@ class EpochLine(Callback):
         values = trainer.callback_metrics
         text = [f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}"]
         text += [f"{k} {values[k]:.4f}" for k in ("train/loss",) if k in values]
-        text += [f"{k} {values[k]:.2f}" for k in ("val/F1", "val/precision", "val/recall") if k in values]
+        text += [f"{k} {values[k]:.2f}" for k in sorted(values) if k.startswith("val/") and k != "val/loss"]
         now, done = time.perf_counter(), trainer.current_epoch + 1 - self._first
         left = (now - self._begin) / done * ((trainer.max_epochs or 0) - trainer.current_epoch - 1)
         print("  ".join([*text, f"{now - self._epoch_begin:.0f} s, {left:.0f} s left"]), flush=True)
 
 
 class CheckpointContent(Callback):
-    """Adds configuration and validation scores to checkpoints and leaves frozen encoders' weights out of them.
+    """Adds configuration and validation scores to checkpoints and leaves frozen parts' weights out of them.
 
-    A frozen encoder is the pretrained one that the configuration names; its fingerprint is kept and compared on loading.
-    One whose batch statistics go on moving (``freeze_mode=train``) is kept whole.
+    A frozen part is the pretrained one that the configuration names; its fingerprint is kept and compared on loading.
 
     Args:
         config: The run's configuration as plain containers.
+        method: The method that is trained.
     """
 
-    def __init__(self, config: dict) -> None:
-        self.config = config
+    def __init__(self, config: dict, method: Method) -> None:
+        self.config, self.method = config, method
         self._fingerprints: dict[str, str] = {}
 
     def on_save_checkpoint(self, trainer: L.Trainer, module: L.LightningModule, checkpoint: dict) -> None:
         """Drop what is frozen, note whose it was."""
-        assert isinstance(module, ReferringModule)
-        constant = module.frozen if module.freeze_mode == "eval" else ()
-        for name in constant:
+        parts = self.method.frozen_parts()
+        for name, part in parts.items():
             if name not in self._fingerprints:
-                self._fingerprints[name] = weights_fingerprint(getattr(module.model, name))
+                self._fingerprints[name] = weights_fingerprint(part)
         checkpoint["state_dict"] = {
-            k: v for k, v in checkpoint["state_dict"].items() if not k.startswith(tuple(f"model.{name}." for name in constant))
+            k: v for k, v in checkpoint["state_dict"].items() if not k.startswith(tuple(f"{name}." for name in parts))
         }
         checkpoint["flexhook"] = {
             "version": __version__,

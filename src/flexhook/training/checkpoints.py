@@ -140,44 +140,36 @@ def weights_fingerprint(module: torch.nn.Module) -> str:
     return digest.hexdigest()[:16]
 
 
-def load_weights(model: torch.nn.Module, checkpoint: dict, path: str | Path) -> None:
-    """Put a checkpoint's weights into a model built from the same configuration.
+def load_weights(module: torch.nn.Module, checkpoint: dict, path: str | Path) -> None:
+    """Put a checkpoint's weights into a LightningModule built from the same configuration.
 
     Raises:
         InputError: As :func:`complete`.
     """
-    complete(model, checkpoint, path)
-    tensors = checkpoint["state_dict"].items()
-    model.load_state_dict({k.removeprefix("model."): v for k, v in tensors if k.startswith("model.")})
+    complete(module, checkpoint, path)
+    module.load_state_dict(checkpoint["state_dict"])
 
 
-def complete(
-    model: torch.nn.Module, checkpoint: dict, path: str | Path, wanted: dict[str, torch.Tensor] | None = None
-) -> None:
-    """Complete a checkpoint's state dict with the frozen encoders of a freshly built model, and see that it fits.
+def complete(module: torch.nn.Module, checkpoint: dict, path: str | Path) -> None:
+    """Complete a checkpoint's state dict with the frozen parts of a freshly built module, and see that it fits.
 
     Args:
-        model: The model, built from the checkpoint's configuration.
+        module: The LightningModule, built from the checkpoint's configuration.
         checkpoint: The loaded checkpoint; its ``state_dict`` is completed in place.
         path: Its name, for the message.
-        wanted: State that has to be in it, where that is more than the model: what is learned for training only.
 
     Raises:
-        InputError: Names or shapes do not fit, or the pretrained encoder at hand is not the one trained with.
+        InputError: Names or shapes do not fit, or the pretrained part at hand is not the one trained with.
     """
     hint = "Give the overrides of that training; a file of another version has to be trained again"
     for name, fingerprint in checkpoint.get("flexhook", {}).get("frozen", {}).items():
-        encoder = getattr(model, name)
-        if weights_fingerprint(encoder) != fingerprint:
-            raise InputError(f"the frozen {name} encoder at hand has other weights than the one trained with", file=path,
-                             expected=f"the same pretrained weights (fingerprint {fingerprint})",
-                             hint=hint)
-        for key, value in encoder.state_dict().items():
-            checkpoint["state_dict"][f"model.{name}.{key}"] = value
-    found = checkpoint["state_dict"]
-    if wanted is None:
-        wanted, found = model.state_dict(prefix="model."), {k: v for k, v in found.items() if k.startswith("model.")}
-    misfit = _misfit(wanted, found)
+        part = module.get_submodule(name)
+        if weights_fingerprint(part) != fingerprint:
+            problem = f"the frozen {name.rpartition('.')[2]} encoder at hand has other weights than the one trained with"
+            raise InputError(problem, file=path, expected=f"the same pretrained weights (fingerprint {fingerprint})", hint=hint)
+        for key, value in part.state_dict().items():
+            checkpoint["state_dict"][f"{name}.{key}"] = value
+    misfit = _misfit(module.state_dict(), checkpoint["state_dict"])
     if misfit:
         raise InputError(f"the checkpoint does not fit the model: {misfit}", file=path,
                          expected="the model it was trained with", hint=hint)

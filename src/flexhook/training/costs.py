@@ -17,7 +17,7 @@ import lightning as L
 import torch
 from lightning.pytorch.callbacks import Callback
 
-from flexhook.methods.two_stage.engine import ScoringReport
+from flexhook.inference.score import VideoReport
 from flexhook.training.run_folder import write_json
 
 
@@ -91,16 +91,16 @@ class RunCosts:
         self._peak = other.get("peak_memory_MB", 0.0)
         reset_peak_memory()
 
-    def trained(self, trainer: L.Trainer, module: Any) -> None:
+    def trained(self, trainer: L.Trainer, network: Any) -> None:
         """Take parameters and, where an epoch was trained, the median of the epochs' seconds."""
-        counts = [(p.numel(), p.requires_grad) for p in module.model.parameters()]
+        counts = [(p.numel(), p.requires_grad) for p in network.parameters()]
         self.costs["parameters"] = sum(n for n, _ in counts)
         self.costs["trained_parameters"] = sum(n for n, trained in counts if trained)
         seconds = [s for c in trainer.callbacks if isinstance(c, EpochTimes) for s in c.seconds]  # type: ignore[attr-defined]
         if seconds:
             self.costs["seconds_per_epoch"] = sorted(seconds)[len(seconds) // 2]
 
-    def scored(self, reports: Iterable[ScoringReport]) -> None:
+    def scored(self, reports: Iterable[VideoReport]) -> None:
         """Take the speed of scoring over the videos that were scored here and not before."""
         done = [r for r in reports if r.frames]
         if done:

@@ -8,6 +8,7 @@ import warnings
 from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import lightning as L
 import torch
@@ -19,10 +20,9 @@ from omegaconf import DictConfig, OmegaConf
 from flexhook.configuration.check_config import check_config
 from flexhook.datasets.reader import Reader
 from flexhook.errors import ConfigError, InputError
-from flexhook.inference.scoring_job import build_engine, build_tracker, score_videos
-from flexhook.methods.two_stage.build import build_datamodule, build_module
-from flexhook.methods.two_stage.module import ReferringModule
-from flexhook.training.build import build_reader
+from flexhook.inference.score import VideoReport, score_videos
+from flexhook.structures.method import Method
+from flexhook.training.build import build_datamodule, build_method, build_reader, build_tracker
 from flexhook.training.callbacks import CheckpointContent, SharedBuffers
 from flexhook.training.checkpoints import WholeCheckpoints, load_weights, read_checkpoint, take_over
 from flexhook.training.costs import EpochTimes, RunCosts
@@ -30,7 +30,7 @@ from flexhook.training.own_gpu import take_gpu
 from flexhook.training.precision import fast_precision
 from flexhook.training.ranks import StartedRanks, num_processes, run_ranks
 from flexhook.training.results import evaluate_split, leave_curves, leave_sheets
-from flexhook.training.resume import best_f1, go_on, warn_of_another_model
+from flexhook.training.resume import best_value, go_on, warn_of_another_model
 from flexhook.training.run_folder import (
     begin,
     data_fingerprint,
@@ -61,7 +61,7 @@ def train(cfg: DictConfig, resume: bool = False) -> float | None:
         resume: Go on with the same run where its folder holds one: skip it if it is done, else take its last checkpoint.
 
     Returns:
-        The best validation F1 (0 to 100), which searches optimise; None without validation videos.
+        The best value of the metric that chooses checkpoints, which searches optimise; None without validation videos.
 
     Raises:
         ConfigError: Another process trains into the folder, or, with ``resume``, it holds a run of another configuration.
@@ -72,7 +72,7 @@ def train(cfg: DictConfig, resume: bool = False) -> float | None:
         take_gpu()
     if resume and go_on(folder, cfg):
         log.info(f"done already: {folder}")
-        return best_f1(folder)
+        return best_value(folder)
     earlier = None if cfg.ckpt_path is None else read_checkpoint(cfg.ckpt_path)
     if earlier is not None:
         warn_of_another_model(OmegaConf.create(earlier["flexhook"]["config"]), cfg)
@@ -102,7 +102,7 @@ def train(cfg: DictConfig, resume: bool = False) -> float | None:
     if not ranks or ranks.global_rank() == 0:
         point_latest(folder)
     log.info(f"results: {folder}")
-    return best_f1(folder)
+    return best_value(folder)
 
 
 def train_rank(cfg: DictConfig) -> None:
@@ -119,32 +119,28 @@ def train_rank(cfg: DictConfig) -> None:
     folder = Path(cfg.run_dir)
     L.seed_everything(cfg.seed, verbose=False)
     reader = build_reader(cfg)
-    module = build_module(cfg)
-    data = build_datamodule(cfg, reader, module.model.text.tokenize)
-    trainer = build_trainer(cfg)
+    method = build_method(cfg)
+    data = build_datamodule(cfg, reader, method)
+    trainer = build_trainer(cfg, method)
     main = trainer.global_rank == 0
     costs = RunCosts(folder, None if cfg.ckpt_path is None else Path(cfg.ckpt_path).resolve().parent.parent)
     if main:
         names = reader.video_names()
-        write_json(folder / "meta.json", meta(cfg, data_fingerprint(reader, names)) | {"costs": costs.costs})
+        described = {"monitor": method.monitor, "costs": costs.costs}
+        write_json(folder / "meta.json", meta(cfg, data_fingerprint(reader, names)) | described)
         log.info(f"{len(data.train_items)} training items of {len(data.train_videos)} videos, "
-                 f"{data.val_items.num_windows} validation windows of {len(data.val_videos)} videos")
-    if cfg.cache_features:
-        _cache_features(cfg, trainer, module, data)
-    trainer.fit(module, data, ckpt_path=cfg.ckpt_path, weights_only=True)
-    costs.trained(trainer, module)
-    best, metrics = choose_checkpoint(cfg, trainer, module, reader)
-    load_weights(module.model, read_checkpoint(best), best)
+                 f"{method.describe_items(data.val_items)} of {len(data.val_videos)} videos")
+    method.prepare_training(trainer, data.train_videos + data.val_videos)
+    trainer.fit(method.module, data, ckpt_path=cfg.ckpt_path, weights_only=True)
+    costs.trained(trainer, method.network)
+    best, metrics = choose_checkpoint(cfg, trainer, method, reader)
+    load_weights(method.module, read_checkpoint(best), best)
     if main:
         log.info(f"best checkpoint: {best}")
         if cfg.pictures:
             leave_curves(folder)
     if cfg.test and reader.video_names("test"):
-        engine = build_engine(module.model, cfg, trainer.strategy.root_device)
-        reports = score_videos(engine, reader, build_tracker(cfg), reader.video_names("test"), folder / "scores",
-                               (trainer.global_rank, trainer.world_size))
-        costs.scored(reports)
-        trainer.strategy.barrier()
+        costs.scored(_predict(cfg, trainer, method, reader, "test", folder / "scores"))
         if main:
             evaluation = evaluate_split(cfg, reader, "test", folder / "scores", folder)
             metrics |= evaluation.metrics("test")
@@ -162,10 +158,23 @@ def train_rank(cfg: DictConfig) -> None:
     trainer.strategy.barrier()
 
 
-def build_trainer(cfg: DictConfig) -> L.Trainer:
+def _predict(
+    cfg: DictConfig, trainer: L.Trainer, method: Method, reader: Reader, split: str, folder: Path
+) -> list[VideoReport]:
+    """Predict the videos of a split with all processes; when this returns, every process finds the results there."""
+    method.tracker = build_tracker(cfg) if method.needs_tracks else None
+    method.prepare_inference(cfg, trainer.strategy.root_device, reader)
+    reports = score_videos(method, reader, reader.video_names(split), folder, (trainer.global_rank, trainer.world_size),
+                           barrier=trainer.strategy.barrier)
+    trainer.strategy.barrier()
+    return reports
+
+
+def build_trainer(cfg: DictConfig, method: Method) -> L.Trainer:
     """The trainer with callbacks and loggers; as a rank of several, with the strategy for it."""
-    callbacks = [instantiate(c) for c in cfg.callbacks.values() if c]
-    callbacks += [SharedBuffers(), EpochTimes(), CheckpointContent(OmegaConf.to_container(cfg, resolve=True))]  # type: ignore[arg-type]
+    callbacks = [instantiate(c, **_monitored(c, method)) for c in cfg.callbacks.values() if c]
+    content: Any = OmegaConf.to_container(cfg, resolve=True)
+    callbacks += [SharedBuffers(), EpochTimes(), CheckpointContent(content, method)]
     more: dict = {}
     environment = StartedRanks() if StartedRanks.detect() else ScheduledRanks() if ScheduledRanks.detect() else None
     if environment:
@@ -193,50 +202,44 @@ def build_trainer(cfg: DictConfig) -> L.Trainer:
     )
 
 
-def _cache_features(cfg: DictConfig, trainer: L.Trainer, module: ReferringModule, data) -> None:
-    visual, text = "visual" in module.frozen, "text" in module.frozen
-    if not (visual or text) or cfg.protocol.freeze_mode != "eval":
-        raise ConfigError("cache_features=true needs frozen encoders in evaluation mode",
-                          expected="freeze=[visual], [text] or both, and protocol.freeze_mode=eval",
-                          hint="Freeze an encoder or set cache_features=false")
-    log.info("computing the frozen encoders' features that are not cached yet")
-    module.model.eval()
-    device = trainer.strategy.root_device
-    module.model.to(device)
-    data.fill_features(module.model, Path(cfg.cache_dir) / "features", visual, text,
-                       (trainer.global_rank, trainer.world_size), str(trainer.precision),
-                       trainer.precision_plugin.forward_context)
+def _monitored(callback: DictConfig, method: Method) -> dict[str, str]:
+    """What a callback is told of the method's metric: one that watches a metric and names none watches this one."""
+    if "monitor" not in callback or callback.monitor is not None:
+        return {}
+    told = {"monitor": method.monitor, "mode": method.mode}
+    if "filename" in callback and callback.filename is None:
+        told["filename"] = f"epoch{{epoch:03d}}-{method.monitor.rpartition('/')[2].lower()}_{{{method.monitor}:.2f}}"
+    return told
 
 
 def choose_checkpoint(
-    cfg: DictConfig, trainer: L.Trainer, module: ReferringModule, reader: Reader
+    cfg: DictConfig, trainer: L.Trainer, method: Method, reader: Reader
 ) -> tuple[Path, dict[str, float]]:
     """The checkpoint to test, and its validation scores.
 
-    That is the one with the best validation F1, or the best HOTA on the validation videos with tracker boxes; without
-    validation videos the last one.
+    That is the one with the best value of the method's metric, or the best HOTA on the validation videos with tracker boxes;
+    without validation videos the last one.
     """
     callback = trainer.checkpoint_callback
     if not isinstance(callback, ModelCheckpoint):
         raise ConfigError("the configuration has no checkpoint callback", expected="callbacks.checkpoint")
-    candidates = sorted(callback.best_k_models, key=lambda p: float(callback.best_k_models[p]), reverse=True)
+    best = {path: float(value) for path, value in callback.best_k_models.items()}
+    candidates = sorted(best, key=best.__getitem__, reverse=callback.mode == "max")
     chosen, scores = candidates[0] if candidates else callback.last_model_path, {}
     if not chosen:
         raise InputError("training left no checkpoint", file=callback.dirpath, hint="Raise optim.epochs")
     if candidates and cfg.select_by == "hota":
-        hota = [_validation_hota(cfg, trainer, module, reader, Path(path)) for path in candidates]
-        best = max(range(len(hota)), key=hota.__getitem__)
-        chosen, scores = candidates[best], {"val/HOTA": hota[best]}
+        hota = [_validation_hota(cfg, trainer, method, reader, Path(path)) for path in candidates]
+        at = max(range(len(hota)), key=hota.__getitem__)
+        chosen, scores = candidates[at], {"val/HOTA": hota[at]}
     found = {k: v for k, v in read_checkpoint(chosen)["flexhook"]["metrics"].items() if k != "val/loss"}
     return Path(chosen), {**found, **scores}
 
 
-def _validation_hota(cfg: DictConfig, trainer: L.Trainer, module: ReferringModule, reader: Reader, path: Path) -> float:
-    load_weights(module.model, read_checkpoint(path), path)
-    engine, scores = build_engine(module.model, cfg, trainer.strategy.root_device), Path(cfg.run_dir) / ".select"
-    names = reader.video_names(cfg.protocol.validate_on)
-    score_videos(engine, reader, build_tracker(cfg), names, scores, (trainer.global_rank, trainer.world_size))
-    trainer.strategy.barrier()
+def _validation_hota(cfg: DictConfig, trainer: L.Trainer, method: Method, reader: Reader, path: Path) -> float:
+    load_weights(method.module, read_checkpoint(path), path)
+    scores = Path(cfg.run_dir) / ".select"
+    _predict(cfg, trainer, method, reader, cfg.protocol.validate_on, scores)
     hota = evaluate_split(cfg, reader, cfg.protocol.validate_on, scores, None).metrics("val")["val/HOTA"]
     log.info(f"validation HOTA {hota:.2f} with tracker boxes: {path.name}")
     trainer.strategy.barrier()

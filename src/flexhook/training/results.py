@@ -11,8 +11,8 @@ from flexhook.datasets.reader import Reader
 from flexhook.evaluation.evaluation import Evaluation
 from flexhook.evaluation.evaluator import evaluate_videos
 from flexhook.structures.reference_points import NAME, read_reference_points
-from flexhook.structures.score_files import read_scores
-from flexhook.structures.score_folder import require_one_model
+from flexhook.structures.result_files import read_results
+from flexhook.structures.result_folder import require_one_model
 from flexhook.visualization.contact_sheet import write_good_and_bad
 from flexhook.visualization.curves import write_learning_curves
 
@@ -34,7 +34,7 @@ def evaluate_split(cfg: DictConfig, reader: Reader, split: str, scores: Path, fo
         InputError: Scores are missing, damaged, or of several models.
     """
     require_one_model(scores, reader.video_names(split))
-    pairs = ((reader.read(name), read_scores(scores, name)) for name in reader.video_names(split))
+    pairs = ((reader.read(name), read_results(scores, name)) for name in reader.video_names(split))
     evaluation = evaluate_videos(pairs, judge_last_observation=cfg.protocol.judge_last_observation)
     if folder is not None:
         evaluation.write_expressions_csv(folder / "expressions.csv")
@@ -50,6 +50,6 @@ def leave_curves(folder: Path) -> None:
 def leave_sheets(folder: Path, reader: Reader, evaluation: Evaluation) -> None:
     """Contact sheets of good and of bad expressions in ``pictures/``."""
     scores = folder / "scores"
-    read = lru_cache(maxsize=None)(lambda name: (reader.read(name), read_scores(scores, name)))
+    read = lru_cache(maxsize=None)(lambda name: (reader.read(name), read_results(scores, name)))
     points = read_reference_points(scores / NAME) if (scores / NAME).is_file() else None
     write_good_and_bad(folder / "pictures", read, evaluation.rows(), points=points)

@@ -142,6 +142,7 @@ def newest_checkpoint(folder: Path) -> Path | None:
     return None if best is None else best[2]
 
 
-def best_f1(folder: Path) -> float | None:
-    """The best validation F1 of a finished run, which searches optimise."""
-    return json.loads((folder / "metrics.json").read_text()).get("val/F1")
+def best_value(folder: Path) -> float | None:
+    """The best value of the metric that chose a finished run's checkpoint, which searches optimise."""
+    monitor = json.loads((folder / "meta.json").read_text()).get("monitor", "val/F1")
+    return json.loads((folder / "metrics.json").read_text()).get(monitor)

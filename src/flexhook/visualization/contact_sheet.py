@@ -5,21 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw
 
 from flexhook.errors import InputError
-from flexhook.structures import Video
+from flexhook.structures import Results, Video
 from flexhook.structures.whole_files import whole_file
 from flexhook.visualization import pen
 from flexhook.visualization.frame_drawing import Style, draw_frame
 from flexhook.visualization.outcomes import ScoredExpression
 from flexhook.visualization.strips import LIGHT, caption_strip, legend_strip
-
-if TYPE_CHECKING:
-    from flexhook.structures.score_files import VideoScores
 
 METRICS = ("HOTA", "oracle_HOTA", "DetA", "AssA")
 
@@ -128,7 +125,7 @@ def select_expressions(
 
 def write_good_and_bad(
     folder: str | Path,
-    read: Callable[[str], tuple[Video, VideoScores]],
+    read: Callable[[str], tuple[Video, Results]],
     rows: Sequence[Mapping[str, Any]],
     *,
     good: int = 4,
@@ -140,7 +137,7 @@ def write_good_and_bad(
 
     Args:
         folder: Where to.
-        read: Reads a video and its scores by the video's name.
+        read: Reads a video and its results by the video's name.
         rows: Per expression its ``video``, ``slug``, ``HOTA`` and further metrics, 0 to 100: a run's expressions.csv.
         good: Expressions on the sheet of good ones; 0 writes none.
         bad: Expressions on the sheet of bad ones; 0 writes none.
@@ -166,21 +163,21 @@ def write_good_and_bad(
 
 
 def sheet_row(
-    video: Video, scores: VideoScores, row: Mapping[str, Any], points: Mapping[str, Sequence[np.ndarray]] | None = None
+    video: Video, results: Results, row: Mapping[str, Any], points: Mapping[str, Sequence[np.ndarray]] | None = None
 ) -> SheetRow:
     """The row of a sheet for an expression by its ``slug``, with those of the row's metrics that sheets show.
 
     Raises:
-        InputError: The scores have no such expression.
+        InputError: The results have no such expression.
     """
-    slugs = [e.slug for e in scores.expressions]
+    slugs = [e.slug for e in results.expressions]
     if row["slug"] not in slugs:
         raise InputError(
             f"the expression '{row['slug']}' of video {video.name} has metrics but no scores",
             expected="metrics and scores of the same expressions",
             hint="Evaluate again with `flexhook evaluate`",
         )
-    scored = ScoredExpression.of(video, scores, slugs.index(row["slug"]))
+    scored = ScoredExpression.of(video, results[slugs.index(row["slug"])])
     metrics = {name: float(row[name]) for name in METRICS if name in row and np.isfinite(row[name])}
     return SheetRow(scored, metrics, (points or {}).get(scored.expression.sentence, ()))
 

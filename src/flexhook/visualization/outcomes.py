@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from flexhook.structures import Expression, TrackSet, Video
+from flexhook.structures import Expression, ExpressionResult, TrackSet, Video
 from flexhook.structures.boxes import iou
-
-if TYPE_CHECKING:
-    from flexhook.structures.score_files import VideoScores
 
 MATCH_IOU = 0.5
 
@@ -48,7 +44,7 @@ class ScoredExpression:
         expression: The expression.
         tracks: The tracker's observations, n of them.
         accepted: (n,) bool, True where the expression was accepted for the observation.
-        probability: (n,) float64, probability of yes, 0 to 1.
+        probability: (n,) float64, how sure the method is of yes, 0 to 1.
         referent: (len(video.truth),) bool, True where the expression refers to the observation; None without truth.
     """
 
@@ -60,17 +56,13 @@ class ScoredExpression:
     referent: np.ndarray | None
 
     @classmethod
-    def of(cls, video: Video, scores: VideoScores, column: int) -> ScoredExpression:
-        """Expression ``column`` of the scores, with the labels of the video's expression of that slug if it has one."""
-        expression = scores.expressions[column]
-        logits = np.asarray(scores.logits[:, column], np.float64)
-        with np.errstate(over="ignore"):
-            probability = 1 / (1 + np.exp(logits[:, 0] - logits[:, 1]))
-        slugs = [e.slug for e in video.expressions]
+    def of(cls, video: Video, result: ExpressionResult) -> ScoredExpression:
+        """One expression's result, with the labels of the video's expression of that slug if it has one."""
+        expression, slugs = result.expression, [e.slug for e in video.expressions]
         referent = None
         if len(video.truth) and expression.slug in slugs:
             referent = video.labels[:, [slugs.index(expression.slug)]].toarray()[:, 0].astype(bool)
-        return cls(video, expression, scores.tracks, logits[:, 1] > logits[:, 0], probability, referent)
+        return cls(video, expression, result.tracks, result.accepted, result.score, referent)
 
     def at(self, frame: int) -> FrameOutcome:
         """The outcome in one frame: accepted boxes and referents are paired one to one at an IoU of at least 0.5.

@@ -11,12 +11,12 @@ from tqdm import tqdm
 
 from flexhook.datasets.reader import Reader
 from flexhook.errors import InputError
-from flexhook.structures import Video
-from flexhook.structures.score_files import VideoScores, read_expressions, read_scores
+from flexhook.structures import Results, Video
+from flexhook.structures.result_files import read_expressions, read_results
 from flexhook.visualization.contact_sheet import sheet_row, write_contact_sheet, write_good_and_bad
 from flexhook.visualization.lookup import find_expressions
 from flexhook.visualization.overlay import write_overlay
-from flexhook.visualization.result_folder import Results
+from flexhook.visualization.run_results import RunResults
 
 
 class ResultPictures:
@@ -32,15 +32,15 @@ class ResultPictures:
     """
 
     def __init__(
-        self, results: Results, reader: Reader, out: Path, points: Mapping[str, Any], frames: int, frame_rate: float
+        self, results: RunResults, reader: Reader, out: Path, points: Mapping[str, Any], frames: int, frame_rate: float
     ) -> None:
         self.results, self.reader, self.out = results, reader, out
         self.points, self.frames, self.frame_rate = points, frames, frame_rate
         self.read = lru_cache(maxsize=16)(self._read)
 
-    def _read(self, video: str) -> tuple[Video, VideoScores]:
+    def _read(self, video: str) -> tuple[Video, Results]:
         print(f"reading video {video}", flush=True)
-        return self.reader.read(video), read_scores(self.results.scores, video)
+        return self.reader.read(video), read_results(self.results.scores, video)
 
     def named(self, videos: Sequence[str], sentences: Sequence[str]) -> list[Path]:
         """Draw the named expressions in each of the videos that has them.

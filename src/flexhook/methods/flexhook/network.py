@@ -188,3 +188,9 @@ class FlexHook(ReferringModel):
             reference,
         )
         return Prediction(logits, points, trajectory[-1], (tokens, mask))
+
+    def first_scales(self, count: int) -> ReferringModel:
+        """A copy that ends at a scale, see :func:`flexhook.methods.flexhook.early_exit.first_scales`."""
+        from flexhook.methods.flexhook.early_exit import first_scales
+
+        return first_scales(self, count)  # type: ignore[return-value]

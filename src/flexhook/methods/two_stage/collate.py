@@ -7,9 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch.utils.data import get_worker_info
 
-from flexhook.errors import FlexHookError
 from flexhook.media.image_cache import ImageCache
 from flexhook.media.images import check_shape, resize
 from flexhook.methods.two_stage.feature_cache import FeatureCache
@@ -149,25 +147,3 @@ class Collator:
             pictures = np.stack([self.frames.load(int(v), int(f)) for v, f in needed])
             batch.images = torch.from_numpy(pictures).permute(0, 3, 1, 2).contiguous()
         return batch
-
-
-class SafeCollator:
-    """A collator for loading processes, whose exceptions would reach the main one without their class: it hands errors back.
-
-    Args:
-        collator: Makes the batches.
-    """
-
-    def __init__(self, collator: Collator) -> None:
-        self.collator = collator
-
-    def __call__(self, items: Sequence[Item]) -> WindowBatch | FlexHookError | None:
-        """The batch; in a loading process the error in its place; None of no items (a process without a share)."""
-        if not items:
-            return None
-        try:
-            return self.collator(items)
-        except FlexHookError as error:
-            if get_worker_info() is None:
-                raise
-            return error

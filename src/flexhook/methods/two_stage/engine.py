@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from flexhook.errors import ConfigError
-from flexhook.inference.score_writer import ScoreWriter
+from flexhook.inference.pair_writer import PairWriter
 from flexhook.media.images import check_shape, resize
 from flexhook.methods.two_stage.frame_maps import FrameMaps
 from flexhook.methods.two_stage.plan import ScoringPlan
@@ -41,7 +41,6 @@ class ScoringReport:
         sentences: Unique sentences encoded.
         seconds: Wall time.
         parts: Wall time by part: text, wait (for decoding), encode, sample, judge, write.
-        points: Where the model looks for each sentence that was encoded; see :meth:`ScoringEngine.reference_points`.
     """
 
     video: str
@@ -52,7 +51,6 @@ class ScoringReport:
     sentences: int = 0
     seconds: float = 0.0
     parts: dict[str, float] = field(default_factory=dict)
-    points: Points = field(default_factory=dict, repr=False)
 
 
 @dataclass
@@ -121,6 +119,7 @@ class ScoringEngine:
         self.frame_batch, self.max_pairs, self.memory_budget = frame_batch, max_pairs, memory_budget
         self.num_workers, self.calibration, self.smoothing = num_workers, calibration, smoothing
         self.encode_frames = torch.compile(self.model.encode_frames, dynamic=False) if compile else self.model.encode_frames
+        self._points: Points = {}
         self.clock: Callable[[], float] = time.perf_counter  # of the parts' seconds; a GPU works on after calls return
 
     def _autocast(self):
@@ -138,18 +137,18 @@ class ScoringEngine:
 
     @torch.inference_mode()
     def reference_points(self, sentences: Sequence[str]) -> Points:
-        """Where the model looks for sentences, for pictures; empty for a model without conditioning."""
-        points: Points = {}
-        for start in range(0, len(sentences), SENTENCES_AT_ONCE):
-            part = list(sentences[start : start + SENTENCES_AT_ONCE])
+        """The reference points of sentences, for pictures; empty for a model without conditioning."""
+        left = [sentence for sentence in dict.fromkeys(sentences) if sentence not in self._points]
+        for start in range(0, len(left), SENTENCES_AT_ONCE):
+            part = left[start : start + SENTENCES_AT_ONCE]
             with self._autocast():
                 encoded = self.model.encode_expressions(*(x.to(self.device) for x in self.tokenize(part)))
-                points |= _points(part, self.model.prepare_sentences(*encoded))
-        return points
+                self._points |= _points(part, self.model.prepare_sentences(*encoded))
+        return {sentence: self._points[sentence] for sentence in sentences if sentence in self._points}
 
     @torch.inference_mode()
     def score(
-        self, video: Video, tracks: TrackSet, expressions: Sequence[Expression], writer: ScoreWriter
+        self, video: Video, tracks: TrackSet, expressions: Sequence[Expression], writer: PairWriter
     ) -> ScoringReport:
         """Score what the writer does not have yet and finish its file.
 
@@ -204,7 +203,7 @@ class _Run:
             encoded = self.model.encode_expressions(*(x.to(engine.device) for x in engine.tokenize(texts)))
             self.sentences = self.model.prepare_sentences(*encoded)
             self.shift = engine.calibration(_mean_word(*encoded)) if engine.calibration else None
-            report.points = _points(texts, self.sentences)
+            engine._points |= _points(texts, self.sentences)
         report.sentences = len(texts)
         self.boxes = torch.from_numpy(video.normalised(tracks.box)).float().to(engine.device)
         self.kept: dict[int, _Kept] = {}

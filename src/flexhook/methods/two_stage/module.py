@@ -68,7 +68,7 @@ class ReferringModule(L.LightningModule):
     Args:
         model: A model that maps a :class:`~flexhook.methods.flexhook.network.WindowBatch` to a
             :class:`~flexhook.methods.flexhook.network.Prediction`, with ``visual`` and ``text`` encoders.
-        loss: (logits, labels) -> scalar.
+        loss: (logits, labels) -> scalar; None for a model that is not trained.
         regulariser: Reference points -> scalar; None for none.
         alignment: (prediction, batch) -> scalar, such as
             :class:`~flexhook.methods.flexhook.alignment.TrajectoryAlignment`; None for none.
@@ -88,9 +88,9 @@ class ReferringModule(L.LightningModule):
     def __init__(
         self,
         model: nn.Module,
-        loss: nn.Module,
+        loss: nn.Module | None,
         regulariser: nn.Module | None,
-        optimizer: Callable,
+        optimizer: Callable = torch.optim.AdamW,
         weight_decay: float = 1e-4,
         milestones: tuple[int, ...] = (12, 18),
         factor: float = 0.5,
@@ -106,7 +106,8 @@ class ReferringModule(L.LightningModule):
             raise ConfigError(f"freeze names {sorted(unknown)}", expected="a list of visual and text")
         if freeze_mode not in ("eval", "train"):
             raise ConfigError(f"freeze_mode is '{freeze_mode}'", expected="eval or train")
-        self.model, self.loss, self.regulariser, self.alignment = model, loss, regulariser, alignment
+        self.model, self.regulariser, self.alignment = model, regulariser, alignment
+        self.loss: Any = loss
         self.make_optimizer, self.weight_decay = optimizer, weight_decay
         self.milestones, self.factor, self.seed = list(milestones), factor, seed
         self.warmup_steps = warmup_steps
@@ -183,7 +184,7 @@ class ReferringModule(L.LightningModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Put frozen encoders' weights back, before Lightning loads them all."""
-        complete(self.model, checkpoint, str(self.trainer.ckpt_path), self.state_dict())
+        complete(self, checkpoint, str(self.trainer.ckpt_path))
 
     def on_validation_epoch_start(self) -> None:
         """Start counting."""

@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from flexhook.errors import ConfigError
 from flexhook.methods.two_stage.frame_maps import FrameMaps
 from flexhook.methods.two_stage.sentences import encode_by_length
 
@@ -123,3 +124,12 @@ class ReferringModel(nn.Module):
             length = int(batch.mask.sum(1).max())
             tokens, mask = batch.tokens[:, :length], batch.mask[:, :length]
         return FrameMaps.from_maps(maps, batch.images), tokens, mask
+
+    def first_scales(self, count: int) -> ReferringModel:
+        """A copy that ends at a scale.
+
+        Raises:
+            ConfigError: The model decides once, at its end.
+        """
+        raise ConfigError("scoring.exit_scale is set for a model that decides once, at its end",
+                          expected="FlexHook with the pairwise correspondence decoder", hint="scoring.exit_scale=null")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from flexhook.errors import InputError
 from flexhook.structures import Expression
-from flexhook.structures.score_files import model_of, read_expressions, score_file, write_expressions
+from flexhook.structures.result_files import model_of, read_expressions, result_file, write_expressions
 
 
 def merge_expressions(folder: str | Path, expressions: Mapping[str, Sequence[Expression]]) -> list[str]:
@@ -24,7 +24,7 @@ def merge_expressions(folder: str | Path, expressions: Mapping[str, Sequence[Exp
         there = read_expressions(folder)
     except InputError:  # none, or a damaged one
         there = {}
-    kept = {video: e for video, e in there.items() if video not in expressions and score_file(folder, video).is_file()}
+    kept = {video: e for video, e in there.items() if video not in expressions and result_file(folder, video).is_file()}
     write_expressions(folder, {**kept, **expressions})
     return list(dict.fromkeys(e.sentence for entries in kept.values() for e in entries))
 
@@ -41,7 +41,7 @@ def require_one_model(folder: str | Path, videos: Sequence[str]) -> None:
     """
     made: dict[str, list[str]] = {}
     for video in videos:
-        model = model_of(score_file(folder, video))
+        model = model_of(result_file(folder, video))
         if model is not None:
             made.setdefault(model, []).append(f"{video}.npz")
     if len(made) > 1:

@@ -12,12 +12,12 @@ import numpy as np
 from flexhook.errors import InputError
 from flexhook.structures.reference_points import NAME as REFERENCE_POINTS
 from flexhook.structures.reference_points import read_reference_points
-from flexhook.structures.score_files import scored_videos
+from flexhook.structures.result_files import scored_videos
 from flexhook.visualization.contact_sheet import METRICS
 
 
 @dataclass(frozen=True)
-class Results:
+class RunResults:
     """What a run left behind.
 
     Attributes:
@@ -31,7 +31,7 @@ class Results:
     videos: list[str]
 
     @classmethod
-    def find(cls, folder: Path) -> Results:
+    def find(cls, folder: Path) -> RunResults:
         """The results in a run folder or around a folder of scores.
 
         Raises:

@@ -1,4 +1,4 @@
-"""Scores that arrive in pieces: streamed to disk, resumable, whole only when the last row is there."""
+"""Scores of given tracks that arrive in pieces: streamed to disk, resumable, whole only when the last row is there."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ import numpy as np
 from flexhook.errors import InputError
 from flexhook.inference.smoothing import smooth_tracks
 from flexhook.structures import Expression, TrackSet
-from flexhook.structures.score_files import assemble, check_finite, finished_job, job_digest, score_file
+from flexhook.structures.result_files import assemble_pairs, check_finite, finished_job, job_digest, result_file
 from flexhook.structures.whole_files import whole_file
 
 
-class ScoreWriter:
+class PairWriter:
     """Writes the scores of one video piece by piece, in any order, without holding them in memory.
 
     Until :meth:`finish` everything lies in a hidden folder beside the file to be; a writer made later for the same
@@ -54,7 +54,7 @@ class ScoreWriter:
         self.folder, self.video, self.tracks = Path(folder), video, tracks
         self.expressions, self.key, self.smoothing = tuple(expressions), key, smoothing
         self.model = f"{model} smoothing {smoothing}" if smoothing else model
-        self.path = score_file(folder, video)
+        self.path = result_file(folder, video)
         self._row = len(self.expressions) * 2 * 4  # bytes of one observation
         self._job = job_digest(tracks, self.expressions, key, self.model)
         self._partial = self.path.with_name(f".{self.path.stem}.partial")
@@ -129,7 +129,7 @@ class ScoreWriter:
                     source.seek(0)
                     shutil.copyfileobj(source, stream, 1 << 20)
 
-                assemble(self.folder, self.video, self.tracks, self.expressions, self.key, self.model, write)
+                assemble_pairs(self.folder, self.video, self.tracks, self.expressions, self.key, self.model, write)
         except OSError as error:
             raise self._not_written(error) from None
         self.finished = True
@@ -158,7 +158,7 @@ class ScoreWriter:
                 file.close()
         self._logits = self._lock = None
 
-    def __enter__(self) -> ScoreWriter:
+    def __enter__(self) -> PairWriter:
         return self
 
     def __exit__(self, *error: object) -> None:

@@ -1,0 +1,190 @@
+"""The protocol of a method: a complete system of referring multi-object tracking, of any paradigm."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from flexhook.errors import ConfigError
+from flexhook.structures.results import ExpressionResult
+from flexhook.structures.tracks import TrackSet
+from flexhook.structures.video import Expression, Video
+
+
+class ResultWriter(Protocol):
+    """Takes the results of a block of expressions of one video. What was written before an interruption is not asked again."""
+
+    def missing(self) -> tuple[Expression, ...]:
+        """The expressions without results, in the order of the block."""
+        ...
+
+    def write(self, expression: Expression, tracks: TrackSet, score: np.ndarray, accepted: np.ndarray) -> None:
+        """Take the result of one expression.
+
+        Args:
+            expression: One of :meth:`missing`.
+            tracks: All n candidates, with identities of this expression's own.
+            score: (n,) floats in [0, 1], in the order of the tracks' rows.
+            accepted: (n,) bool.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class PredictionReport:
+    """What the prediction of one block took.
+
+    Attributes:
+        frames: Frames that were computed, 0 where all results were there before.
+        text: In words, for the log.
+    """
+
+    frames: int = 0
+    text: str = ""
+
+
+class Stream(Protocol):
+    """Live use of a method: one frame at a time, expressions may come and go."""
+
+    def update(self, frame: np.ndarray, tracks: TrackSet | None = None) -> Mapping[str, ExpressionResult]:
+        """The answer for the next frame, by sentence.
+
+        Args:
+            frame: (height, width, 3) uint8 RGB.
+            tracks: The frame's tracks, for methods that score given ones.
+        """
+        ...
+
+    def add(self, sentence: str) -> None:
+        """Answer for one more sentence from the next frame on."""
+        ...
+
+    def remove(self, sentence: str) -> None:
+        """Do not answer for a sentence any more."""
+        ...
+
+
+class Method(ABC):
+    """What training, inference and evaluation know of a method. One class and one yaml of the group ``method`` make one.
+
+    Attributes:
+        name: Name of the method.
+        monitor: The validation metric that chooses its checkpoints.
+        mode: ``"max"`` where a larger value of it is better, else ``"min"``.
+        keeps_rejected: Whether its results hold candidates that it did not accept; only then oracle and accept-all exist.
+        needs_tracks: Whether it scores the tracks of a tracker; else it finds its objects itself.
+        tracker: That tracker, set before it predicts; None where there is none.
+        module: Its LightningModule: what is trained and what checkpoints hold.
+    """
+
+    name: str = ""
+    monitor: str = "val/F1"
+    mode: str = "max"
+    keeps_rejected: bool = True
+    needs_tracks: bool = False
+    tracker: Any = None
+    module: Any
+
+    @classmethod
+    @abstractmethod
+    def from_config(cls, cfg: Any, pretrained: Sequence[str] | None = None) -> Method:
+        """Build a method.
+
+        Args:
+            cfg: The composed configuration; its own part is ``cfg.method``.
+            pretrained: Names of the parts (see :meth:`frozen_parts`) that need their pretrained weights, since a checkpoint
+                will not bring them; None for all.
+        """
+
+    @property
+    def network(self) -> Any:
+        """The network itself, whose parameters are counted; by default the whole module."""
+        return self.module
+
+    def frozen_parts(self) -> dict[str, Any]:
+        """Parts that no step changes, by their name in the module: checkpoints name them instead of holding their weights."""
+        return {}
+
+    @abstractmethod
+    def train_items(self, videos: Sequence[Video], seed: int) -> Any:
+        """Training items, with ``__len__`` and ``__getitem__((epoch, index))``."""
+
+    @abstractmethod
+    def val_items(self, videos: Sequence[Video]) -> Any:
+        """Validation items, with ``__len__`` and ``__getitem__(index)``."""
+
+    @abstractmethod
+    def collator(self, split: str, videos: Sequence[Video]) -> Callable[[Sequence[Any]], Any]:
+        """What makes a batch of a list of items; it is sent to loading processes.
+
+        Args:
+            split: ``"train"`` or ``"val"``.
+            videos: The videos of the items.
+        """
+
+    def prepare_data(self, videos: Sequence[Video]) -> None:  # noqa: B027  nothing to do by default
+        """Fill caches on disk before training; one process of each machine is asked to."""
+
+    def prepare_training(self, trainer: Any, videos: Sequence[Video]) -> None:  # noqa: B027
+        """Compute what training needs once, e.g. features of frozen parts; every process is asked to.
+
+        Args:
+            trainer: The Lightning trainer.
+            videos: Training and validation videos.
+        """
+
+    def describe_items(self, items: Any) -> str:
+        """The validation items in words, for the log."""
+        return f"{len(items)} validation items"
+
+    def prepare_inference(self, cfg: Any, device: Any, reader: Any) -> None:
+        """Get ready to predict on a device.
+
+        Args:
+            cfg: The configuration, with the options of scoring.
+            device: A ``torch.device``.
+            reader: The dataset's reader, for what is fitted on the training videos; None where there is none.
+        """
+        self.module.eval().to(device)
+
+    def key(self) -> str:
+        """What makes the results, as a text: weights and settings. Results of another key are not taken over."""
+        return ""
+
+    @abstractmethod
+    def predict(self, video: Video, expressions: Sequence[Expression], writer: Any) -> PredictionReport | None:
+        """Answer expressions of a whole video.
+
+        Args:
+            video: The video; its truth and labels are not looked at.
+            expressions: The expressions of a block.
+            writer: A :class:`ResultWriter`, which :meth:`ResultWriter.missing` asks for what is left.
+        """
+
+    def write_extras(  # noqa: B027
+        self, folder: Path, expressions: Mapping[str, Sequence[Expression]], kept: Sequence[str] = ()
+    ) -> None:
+        """Leave further files beside the results; the first process is asked to, at the end.
+
+        Args:
+            folder: The folder of results.
+            expressions: The expressions of each video that was asked for.
+            kept: Sentences of other videos whose results stay in the folder.
+        """
+
+    def stream(self, expressions: Sequence[str], frame_size: tuple[int, int]) -> Stream:
+        """Begin to answer expressions frame by frame.
+
+        Args:
+            expressions: Sentences.
+            frame_size: (height, width) of the frames.
+
+        Raises:
+            ConfigError: The method does not work on streams.
+        """
+        raise ConfigError(f"the method {self.name} does not work frame by frame", expected="a method with streams")
