@@ -9,10 +9,10 @@ from tiny_video import make_tracks, make_video
 
 from flexhook.errors import ConfigError, InputError
 from flexhook.inference.pair_writer import PairWriter
-from flexhook.inference.score import build_engine
 from flexhook.methods.flexhook.early_exit import first_scales
 from flexhook.methods.two_stage.calibration import SentenceFrequency, box_shares
 from flexhook.methods.two_stage.engine import ScoringEngine
+from flexhook.methods.two_stage.method import build_engine
 from flexhook.structures import Expression
 from flexhook.structures.result_files import read_results, write_expressions
 

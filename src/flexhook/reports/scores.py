@@ -40,11 +40,8 @@ def shared_limits(groups: Sequence[Group]) -> bool:
 
     A method that keeps no rejected candidates has neither: then the others' limits are not everybody's.
     """
-    for limit in LIMITS:
-        values = [group.values(f"{limit}/HOTA") for group in groups]
-        if any(len(v) for v in values) and (not all(len(v) for v in values) or np.ptp(np.concatenate(values)) > 1e-6):
-            return False
-    return True
+    values = [[group.values(f"{limit}/HOTA") for group in groups] for limit in LIMITS]
+    return all(all(map(len, own)) and np.ptp(np.concatenate(own)) <= 1e-6 for own in values)
 
 
 def score_table(groups: Sequence[Group], compared: Mapping[str, Comparison]) -> Table:

@@ -127,7 +127,7 @@ class Method(ABC):
             videos: The videos of the items.
         """
 
-    def prepare_data(self, videos: Sequence[Video]) -> None:  # noqa: B027  nothing to do by default
+    def fill_caches(self, videos: Sequence[Video]) -> None:  # noqa: B027  nothing to do by default
         """Fill caches on disk before training; one process of each machine is asked to."""
 
     def prepare_training(self, trainer: Any, videos: Sequence[Video]) -> None:  # noqa: B027

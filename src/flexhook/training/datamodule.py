@@ -29,7 +29,7 @@ class ItemSource(Protocol):
         """What makes a batch of a list of items of ``split`` (``"train"`` or ``"val"``)."""
         ...
 
-    def prepare_data(self, videos: Sequence[Video]) -> None:
+    def fill_caches(self, videos: Sequence[Video]) -> None:
         """Fill caches on disk; one process of each machine is asked to."""
         ...
 
@@ -63,7 +63,7 @@ class VideoDataModule(L.LightningDataModule):
 
     def prepare_data(self) -> None:
         """Let the source fill its caches; one process of each machine is asked to."""
-        self.source.prepare_data(self.train_videos + self.val_videos)
+        self.source.fill_caches(self.train_videos + self.val_videos)
 
     def train_dataloader(self) -> DataLoader:
         """Batches of the current epoch."""

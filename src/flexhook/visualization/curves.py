@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -16,11 +17,7 @@ from flexhook.structures.whole_files import whole_file
 
 # The palette of Okabe and Ito, as in the other pictures.
 TRAIN, VALIDATION = "#0072B2", "#D55E00"
-SCORES = {
-    "val/F1": ("F1", "#0072B2", 2.2),
-    "val/precision": ("precision", "#E69F00", 1.4),
-    "val/recall": ("recall", "#009E73", 1.4),
-}
+SCORE_COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7")
 MANY_VALUES = 20  # from here on the training's loss is smoothed
 
 Curve = tuple[np.ndarray, np.ndarray]
@@ -63,7 +60,7 @@ def read_metrics(path: str | Path) -> dict[str, Curve]:
 
 
 def write_learning_curves(path: str | Path, metrics: str | Path) -> Path:
-    """Write the learning curves as a png file: losses, the validation's F1, precision and recall, the learning rate.
+    """Write the learning curves as a png file: losses, the validation metrics, the learning rate.
 
     Panels without values are left out.
 
@@ -76,16 +73,17 @@ def write_learning_curves(path: str | Path, metrics: str | Path) -> Path:
     """
     curves = read_metrics(metrics)
     rates = [name for name in sorted(curves) if name == "lr" or name.startswith("lr-")]
+    scores = [name for name in sorted(curves) if name.startswith("val/") and name != "val/loss"]
     panels = [
         (panel, {name: curves[name] for name in names if name in curves})
-        for panel, names in ((_losses, ("train/loss", "val/loss")), (_scores, tuple(SCORES)), (_rate, rates[:1]))
+        for panel, names in ((_losses, ("train/loss", "val/loss")), (_scores, scores), (_rate, rates[:1]))
     ]
     panels = [(panel, shown) for panel, shown in panels if shown]
     if not panels:
         raise InputError(
             "the file holds no curve to draw",
             file=metrics,
-            expected="a column train/loss, val/loss, val/F1 or lr",
+            expected="a column train/loss, val/..., or lr",
             hint=f"It has: {', '.join(curves)}",
         )
     end = max(steps[-1] for _, shown in panels for steps, _ in shown.values())
@@ -132,23 +130,17 @@ def _losses(axes: Axes, curves: dict[str, Curve]) -> None:
 
 
 def _scores(axes: Axes, curves: dict[str, Curve]) -> None:
-    axes.set_title("validation, %", loc="left", fontweight="bold")
-    for name, (steps, values) in curves.items():
-        label, colour, width = SCORES[name]
-        axes.plot(steps, values, color=colour, linewidth=width, marker="o", markersize=3.5, label=label)
-    if "val/F1" in curves:
-        steps, values = curves["val/F1"]
-        best = int(values.argmax())
-        axes.plot(
-            steps[best],
-            values[best],
-            "*",
-            markersize=15,
-            color=SCORES["val/F1"][1],
-            markeredgecolor="white",
-            label=f"best F1 {values[best]:.1f} (step {steps[best]:.0f})",
-        )
-    axes.set_ylim(top=100)
+    """The validation metrics, with the best value of the first one."""
+    axes.set_title("validation", loc="left", fontweight="bold")
+    for k, (name, (steps, values)) in enumerate(curves.items()):
+        colour, width = SCORE_COLOURS[k % len(SCORE_COLOURS)], 1.4 if k else 2.2
+        axes.plot(steps, values, color=colour, linewidth=width, marker="o", markersize=3.5, label=name.removeprefix("val/"))
+    name, (steps, values) = next(iter(curves.items()))
+    best = int(values.argmax())
+    label = f"best {name.removeprefix('val/')} {values[best]:.1f} (step {steps[best]:.0f})"
+    star: Any = {"color": SCORE_COLOURS[0], "markeredgecolor": "white", "markersize": 15}
+    axes.plot(steps[best], values[best], "*", label=label, **star)
+    axes.set_ylim(top=max(100.0, *(float(v.max()) for _, v in curves.values())))
     axes.legend(frameon=False)
 
 

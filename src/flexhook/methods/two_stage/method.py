@@ -115,9 +115,9 @@ class TwoStageMethod(Method):
         """What makes a batch of windows."""
         return self.data.collator(split, videos)
 
-    def prepare_data(self, videos: Sequence[Video]) -> None:
+    def fill_caches(self, videos: Sequence[Video]) -> None:
         """Fill the cache of resized images."""
-        self.data.prepare_data(videos)
+        self.data.fill_caches(videos)
 
     def prepare_training(self, trainer: Any, videos: Sequence[Video]) -> None:
         """Compute the features of frozen encoders that are not cached yet, where ``cache_features`` asks for it.

@@ -66,7 +66,7 @@ class WindowData:
         sentences = Sentences.of(videos, self.tokenize)
         return Collator(frames, sentences, self.swap if split == "train" else None, self.features, self.with_images)
 
-    def prepare_data(self, videos: Sequence[Video]) -> None:
+    def fill_caches(self, videos: Sequence[Video]) -> None:
         """Fill the cache of resized images, where there is to be one."""
         if self.image_cache is None or not self.loads_images:
             return
