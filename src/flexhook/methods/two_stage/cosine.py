@@ -85,7 +85,7 @@ class CosineDecoder(Decoder):
             self.reference_memory(reference)
         words, mask = (text.tokens + text.position).flatten(0, 1), text.mask.flatten(0, 1)
         index = torch.arange(len(words), device=words.device).view(text.mask.shape[:2])
-        return self.decode(queries, self.trajectory_memory(trajectory), self.match.sentences(words, mask).select(index), None)
+        return self.match(trajectory[-1].mean(1, keepdim=True), self.match.sentences(words, mask).select(index))[:, None]
 
     def text_memory(self, tokens: Tensor, mask: Tensor, position: Tensor) -> SentenceVectors:
         """Sentence vectors of (U, L, D) tokens with the (L, D) position vectors added."""

@@ -100,8 +100,17 @@ class TwoStageMethod(Method):
         return self._data
 
     def train_items(self, videos: Sequence[Video], seed: int) -> Any:
-        """Windows or clips, see :mod:`flexhook.sampling.items`."""
-        return self.data.train_items(videos, seed)
+        """Windows or clips, see :mod:`flexhook.sampling.items`.
+
+        Raises:
+            ConfigError: Several items per batch, of items of which a batch holds one.
+        """
+        items, count = self.data.train_items(videos, seed), self.cfg.sampling.batch_size
+        if count > 1 and items.one_per_batch:
+            raise ConfigError(f"sampling.batch_size is {count} with sampling.expressions=null",
+                              expected="1: items whose windows have the same expressions come one at a time",
+                              hint="Raise sampling.group instead, or set sampling.expressions to a number")
+        return items
 
     def val_items(self, videos: Sequence[Video]) -> Any:
         """Validation windows, see :class:`~flexhook.sampling.items.ValidationItems`."""
