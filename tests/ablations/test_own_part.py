@@ -45,7 +45,7 @@ class MyDecoder(Decoder):
 
 SETTINGS = [  # what it learns from in few steps
     "optim.epochs=30", "optim.optimizer.lr=1e-3", "optim.milestones=[20,26]", "alignment=cosine", "grid=[8,24]",
-    "num_reference_points=2", "sampling.val_stride=4", "pictures=false",
+    "num_reference_points=2", "pictures=false",
 ]  # fmt: skip
 
 
