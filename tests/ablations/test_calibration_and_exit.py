@@ -4,13 +4,14 @@ import numpy as np
 import pytest
 import torch
 from omegaconf import OmegaConf
-from tiny_model import IMAGE_SIZE, random_batch, tiny_flexhook
+from tiny_model import IMAGE_SIZE, TinyText, TinyVisual, random_batch, tiny_flexhook
 from tiny_video import make_tracks, make_video
 
 from flexhook.errors import ConfigError, InputError
 from flexhook.inference.pair_writer import PairWriter
-from flexhook.methods.flexhook.early_exit import first_scales
+from flexhook.methods.ikun.network import IKUN
 from flexhook.methods.two_stage.calibration import SentenceFrequency, box_shares
+from flexhook.methods.two_stage.cosine import CosineDecoder
 from flexhook.methods.two_stage.engine import ScoringEngine
 from flexhook.methods.two_stage.method import build_engine
 from flexhook.structures import Expression
@@ -84,7 +85,7 @@ def test_an_early_exit_gives_the_logits_of_its_scale(points):
     batch = random_batch(model)
     every = model(batch).logits
     for count in (1, 2, 4):
-        cut = first_scales(model, count)
+        cut = model.first_scales(count)
         assert torch.allclose(cut(batch).logits, every[:, :count], atol=1e-10)
         assert sum(p.numel() for p in cut.parameters()) <= sum(p.numel() for p in model.parameters())
     assert model.num_scales == 4  # the model itself is as before
@@ -94,7 +95,7 @@ def test_scoring_stops_at_the_exit_scale(tmp_path):
     model = tiny_flexhook(dtype=torch.float32)
     options = {"scoring": {"precision": "float32", "exit_scale": 2, "calibration": None}, "image_size": list(IMAGE_SIZE)}
     engine = build_engine(model, OmegaConf.create(options), torch.device("cpu"))
-    cut = first_scales(model, 2)
+    cut = model.first_scales(2)
     expected = scores(ScoringEngine(cut, model.text.tokenize, IMAGE_SIZE), tmp_path / "cut")
     assert np.array_equal(scores(engine, tmp_path / "exit"), expected)
     assert not np.allclose(expected, scores(ScoringEngine(model, model.text.tokenize, IMAGE_SIZE), tmp_path / "whole"))
@@ -102,6 +103,8 @@ def test_scoring_stops_at_the_exit_scale(tmp_path):
 
 def test_an_exit_that_does_not_exist_is_named():
     with pytest.raises(ConfigError, match=r"exit_scale is 5.*1 to 4"):
-        first_scales(tiny_flexhook(), 5)
+        tiny_flexhook().first_scales(5)
     with pytest.raises(ConfigError, match="decides once"):
-        first_scales(torch.nn.Linear(1, 1), 1)
+        tiny_flexhook(points=0, decoder=lambda heads, **sizes: CosineDecoder(**sizes)).first_scales(1)
+    with pytest.raises(ConfigError, match="decides once"):
+        IKUN(TinyVisual(), TinyText(), image_size=IMAGE_SIZE, heads=4).first_scales(1)

@@ -20,7 +20,7 @@ WORDS = ("red cars turning left which are parked on the right side men walking w
 class TinyVisual(nn.Module):
     """A map at each of the given strides, each a function of the one before; it counts images and calls."""
 
-    mean, std = (0.5, 0.4, 0.3), (0.25, 0.3, 0.2)
+    mean, std, map_scale = (0.5, 0.4, 0.3), (0.25, 0.3, 0.2), 1.0
 
     def __init__(self, strides=(4, 8, 16, 32), channels=(6, 8, 10, 12)):
         super().__init__()

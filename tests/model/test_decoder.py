@@ -83,8 +83,8 @@ def test_last_scale_only_is_the_last_of_all():
         trajectory = decoder.trajectory_memory([
             torch.randn(3, h * w, 16, dtype=torch.float64) for h, w in grids_of(model)
         ])
-        every = decoder(batch.boxes, trajectory, words, None)
-        last = decoder(batch.boxes, trajectory, words, None, last_only=True)
+        every = decoder.decode(batch.boxes, trajectory, words, None)
+        last = decoder.decode(batch.boxes, trajectory, words, None, last_only=True)
     assert every.shape == (3, 4, 7, 2)
     assert torch.equal(last, every[:, -1:])
 
@@ -102,7 +102,7 @@ def test_windows_that_share_reference_tokens_judge_as_if_each_had_its_own():
     assert isinstance(shared, GroupedMemory) and shared.size == 3 and len(shared.own.key[0]) == 3
     results = []
     for memory in (shared, decoder.reference_memory(tokens).select(place)):
-        logits = decoder(boxes, trajectory, words, memory)
+        logits = decoder.decode(boxes, trajectory, words, memory)
         results.append((logits, *torch.autograd.grad(logits.square().sum(), tokens)))
     for one, other in zip(*results, strict=True):
         assert torch.allclose(one, other, atol=1e-12)

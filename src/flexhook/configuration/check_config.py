@@ -137,20 +137,6 @@ def check_config(cfg: DictConfig) -> None:
         part = OmegaConf.select(cfg, above) if above else cfg
         if isinstance(part, DictConfig) and name in part and not fits(part[name]):
             raise ConfigError(f"{key} is {_shown(part[name])}", expected=words)
-    _check_pools(cfg.get("sampling"))
-
-
-def _check_pools(sampling: Any) -> None:
-    """That every window hears the whole pool is a thing of clips, one item per step."""
-    if not isinstance(sampling, DictConfig) or "expressions" not in sampling or sampling.expressions is not None:
-        return
-    if not str(OmegaConf.select(sampling, "items._target_")).endswith("ClipItems"):
-        raise ConfigError("sampling.expressions is null with one-window items", expected="a number of expressions per window",
-                          hint="Set sampling.expressions=36, or choose sampling=clips")
-    if sampling.get("batch_size", 1) > 1:
-        raise ConfigError(f"sampling.batch_size is {sampling.batch_size} with sampling.expressions=null",
-                          expected="1: items that hear their own pool come one at a time",
-                          hint="Raise sampling.group instead, or set sampling.expressions to a number")
 
 
 def _shown(value: Any) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
@@ -33,6 +34,22 @@ class Item:
     expression: np.ndarray | None
     label: np.ndarray
     key: tuple[int, int, int]
+
+
+class TrainingItems(Protocol):
+    """Training items, by (epoch, index).
+
+    Attributes:
+        one_per_batch: The windows of an item have the same expressions, (N,): a batch holds one item.
+    """
+
+    one_per_batch: bool
+
+    def __len__(self) -> int:
+        """Items of an epoch."""
+
+    def __getitem__(self, at: tuple[int, int]) -> Item:
+        """The item of (epoch, index)."""
 
 
 def stream(key: tuple[int, int, int], purpose: int) -> np.random.Generator:
@@ -84,7 +101,12 @@ class WindowItems:
         drop_unreferred: Leave out observations that no expression refers to.
         seed: Seed of all draws.
         start: Lets some windows begin late; None for none.
+
+    Raises:
+        ConfigError: The sampler has no number of expressions.
     """
+
+    one_per_batch = False
 
     def __init__(
         self,
@@ -98,6 +120,10 @@ class WindowItems:
         seed: int,
         start: LateStart | None = None,
     ) -> None:
+        if sampler.count is None:
+            raise ConfigError("sampling.expressions is null with one-window items",
+                              expected="a number of expressions per window",
+                              hint="Set sampling.expressions=36, or choose sampling=clips")
         self.videos, self.num_frames, self.masking, self.start = videos, num_frames, masking, start
         self.sampler, self.jitter, self.seed = sampler, jitter, seed
         self.span = masking.length(num_frames)
@@ -178,6 +204,7 @@ class ClipItems:
                               expected="a pool of at least as many expressions as a window hears",
                               hint="Raise sampling.pool, or set sampling.expressions=null for all of the pool")
         self.pool, self.group, self.shared_order = pool, group, shared_order
+        self.one_per_batch = sampler.count is None
         self.sampler, self.jitter, self.seed = sampler, jitter, seed
         self.span = masking.length(num_frames)
         self.tracks: list[list[np.ndarray]] = []

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from flexhook.methods.two_stage.decoder_base import Decoder, TextTokens, select_rows
 from flexhook.methods.two_stage.layers import AttentionBlock, GroupedTokens, OwnTokens, SharedTokens, TokenSet
 
 
@@ -33,14 +34,8 @@ class Memory:
 
     def select(self, index: Tensor | slice) -> Memory:
         """As seen from windows: ``index`` (B, N) gives each window its own sequences, a slice shares some among all."""
-
-        def pick(x: Tensor) -> Tensor:
-            if isinstance(index, slice):
-                return x[index][None]
-            return x.index_select(0, index.flatten()).unflatten(0, index.shape)  # its gradient is faster than x[index]'s
-
-        return Memory([pick(k) for k in self.key], [pick(v) for v in self.value],
-                      None if self.mask is None else pick(self.mask))
+        return Memory([select_rows(k, index) for k in self.key], [select_rows(v, index) for v in self.value],
+                      None if self.mask is None else select_rows(self.mask, index))
 
     def at(self, scale: int) -> OwnTokens:
         """The token set of one scale, after ``select``."""
@@ -91,8 +86,11 @@ class Head(nn.Module):
         return self.fc2(F.gelu(self.fc1(x)))
 
 
-class PairwiseCorrespondenceDecoder(nn.Module):
+class PairwiseCorrespondenceDecoder(Decoder):
     """One query per (window, expression), refined scale by scale by the window's tokens and its own sentence's.
+
+    :meth:`forward` is the method as the paper writes it. The model calls :meth:`decode`, which gives the same numbers from keys
+    and values that are computed once per sentence, once per (frames, sentence) pair and once per window.
 
     Args:
         width: D.
@@ -102,18 +100,24 @@ class PairwiseCorrespondenceDecoder(nn.Module):
     """
 
     def __init__(self, width: int, num_scales: int, num_frames: int = 4, heads: int = 8) -> None:
-        super().__init__()
-        self.width = width
-        self.box_embedding = nn.Parameter(torch.randn(4 * num_frames, width))
+        super().__init__(width, num_scales, num_frames)
         self.blocks = nn.ModuleList(AttentionBlock(width, heads) for _ in range(num_scales))
         self.heads = nn.ModuleList(Head(width) for _ in range(num_scales))
 
-    def first_query(self, boxes: Tensor) -> Tensor:
-        """The query all expressions of a window start from: boxes (B, T, 4) as (x1, y1, x2, y2) fractions -> (B, 1, D)."""
-        centre, size = (boxes[..., :2] + boxes[..., 2:]) / 2, boxes[..., 2:] - boxes[..., :2]
-        flat = torch.cat([centre, size], -1).flatten(1).to(self.box_embedding.dtype)  # (B, 4T), frame by frame
-        with torch.autocast(boxes.device.type, enabled=False):  # in bfloat16 a box would be off by pixels
-            return (flat @ self.box_embedding / self.width**0.5)[:, None]
+    def forward(
+        self, queries: Tensor, text: TextTokens, reference: Sequence[Tensor] | None, trajectory: Sequence[Tensor]
+    ) -> Tensor:
+        """One attention per scale over the words, the window's trajectory tokens and the reference tokens, in one softmax."""
+        logits = []
+        for s, (block, head) in enumerate(zip(self.blocks, self.heads, strict=True)):
+            window = trajectory[s][:, None].expand(-1, queries.shape[1], -1, -1)  # (B, N, K, D)
+            visual = window if reference is None else torch.cat([window, reference[s]], 2)
+            tokens = torch.cat([text.tokens, visual], 2)  # (B, N, L + K + M, D)
+            position = F.pad(text.position, (0, 0, 0, visual.shape[2]))  # of the words only
+            mask = F.pad(text.mask, (0, visual.shape[2]), value=True)
+            queries = block(queries, [OwnTokens(*block.keys_values(tokens, position), mask)])
+            logits.append(head(queries))
+        return torch.stack(logits, dim=1)
 
     def text_memory(self, tokens: Tensor, mask: Tensor, position: Tensor) -> Memory:
         """Keys and values of (U, L, D) text tokens, with (L, D) position vectors on the keys."""
@@ -130,7 +134,7 @@ class PairwiseCorrespondenceDecoder(nn.Module):
         first, *others = zip(self.blocks, trajectory, strict=True)
         return [first[0].unmapped(first[1]), *(SharedTokens(*block.keys_values(t)) for block, t in others)]
 
-    def forward(
+    def decode(
         self,
         boxes: Tensor,
         trajectory: Sequence[TokenSet],
@@ -138,18 +142,7 @@ class PairwiseCorrespondenceDecoder(nn.Module):
         reference: Memory | GroupedMemory | None,
         last_only: bool = False,
     ) -> Tensor:
-        """Logits of every (window, expression) at every scale.
-
-        Args:
-            boxes: (B, T, 4) fractions of the frame, not clipped.
-            trajectory: Per scale the windows' tokens (:meth:`trajectory_memory`).
-            text: The expressions' words, selected for these windows.
-            reference: Their reference tokens, selected; None without conditioning.
-            last_only: Compute the logits of the last scale only (scoring).
-
-        Returns:
-            (B, S, N, 2) logits (no, yes); S = 1 with ``last_only``.
-        """
+        """As of the parent; with ``last_only`` the earlier scales' heads are left out."""
         query, logits = self.first_query(boxes), []
         for s, block in enumerate(self.blocks):
             sets: list[TokenSet] = [text.at(s), trajectory[s]]
@@ -159,3 +152,8 @@ class PairwiseCorrespondenceDecoder(nn.Module):
             if not last_only or s == len(self.blocks) - 1:
                 logits.append(self.heads[s](query))
         return torch.stack(logits, dim=1)
+
+    def keep_scales(self, count: int) -> None:
+        """Leave out the scales from ``count`` on, in place."""
+        super().keep_scales(count)
+        self.blocks, self.heads = self.blocks[:count], self.heads[:count]

@@ -132,6 +132,11 @@ class ConditioningEnhancement(nn.Module):
         """Reference tokens from the mean over a window's frames of :meth:`hidden`: per scale (..., C_s) -> (..., D)."""
         return [mlp.project(h) for mlp, h in zip(self.mlp, hidden, strict=True)]
 
+    def keep_scales(self, count: int) -> None:
+        """Leave out the scales from ``count`` on, in place."""
+        self.blocks, self.coordinate = self.blocks[:count], self.coordinate[:count]
+        self.norm, self.mlp = self.norm[:count], self.mlp[:count]
+
 
 class CHook(nn.Module):
     """Both hooks into one encoding of the frame.
@@ -159,3 +164,9 @@ class CHook(nn.Module):
         self.conditioning = (
             ConditioningEnhancement(channels, width, num_reference_points, heads) if num_reference_points else None
         )
+
+    def keep_scales(self, count: int) -> None:
+        """Leave out the scales from ``count`` on, in place."""
+        self.target.grids = self.target.grids[:count]
+        if self.conditioning is not None:
+            self.conditioning.keep_scales(count)

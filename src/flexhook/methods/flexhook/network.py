@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
@@ -12,9 +13,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from flexhook.errors import ConfigError
-from flexhook.methods.flexhook.decoder import Memory
+from flexhook.methods.two_stage.decoder_base import Decoder
 from flexhook.methods.two_stage.frame_maps import FrameMaps
 from flexhook.methods.two_stage.network import Prediction, ReferringModel, WindowBatch
+from flexhook.methods.two_stage.protocols import Hook, TemporalIntegration, TextEncoder, VisualEncoder
 
 STRIDES = (4, 8, 16, 32)
 
@@ -24,20 +26,42 @@ class SentenceState:
     """Sentences as the scoring engine keeps them.
 
     Attributes:
-        memory: Keys and values of their words for the decoder.
+        memory: Their words as the decoder keeps them (:meth:`~flexhook.methods.two_stage.decoder_base.Decoder.text_memory`).
         points: Per scale (U, M, 2) reference points; None without conditioning.
     """
 
-    memory: Memory
+    memory: Any
     points: list[Tensor] | None
+
+
+class FirstMaps(nn.Module):
+    """A visual encoder without its coarsest maps.
+
+    Args:
+        visual: The encoder, which still runs whole.
+        count: How many maps are kept, the finest ones.
+    """
+
+    def __init__(self, visual: VisualEncoder, count: int) -> None:
+        super().__init__()
+        self.visual, self.count = visual, count
+        self.channels, self.strides = tuple(visual.channels)[:count], tuple(visual.strides)[:count]
+        self.mean, self.std, self.map_scale = visual.mean, visual.std, visual.map_scale
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        """(F, 3, H, W) -> the first maps, finest first."""
+        return self.visual(images)[: self.count]
 
 
 class FlexHook(ReferringModel):
     """The model of the paper, with each part given from outside.
 
+    The parts are those of :mod:`~flexhook.methods.two_stage.protocols` and
+    :class:`~flexhook.methods.two_stage.decoder_base.Decoder`.
+
     Args:
-        visual: Visual encoder: ``channels``, ``strides``, ``mean``, ``std``, ``forward(images) -> maps``.
-        text: Text encoder: ``width``, ``length``, ``forward(ids, mask) -> tokens``.
+        visual: Visual encoder.
+        text: Text encoder.
         hook: Makes the hook from ``channels``, ``width`` and ``grids``, e.g. a partial of
             :class:`~flexhook.methods.flexhook.hook.CHook`.
         temporal: Makes the temporal integration from ``channels``, ``width``, ``grids``, ``num_frames``.
@@ -49,18 +73,18 @@ class FlexHook(ReferringModel):
         ConfigError: The visual encoder's scales do not halve one after the other, or the grid does not.
     """
 
-    hook: Any
-    temporal: Any
-    decoder: Any
+    hook: Hook
+    temporal: TemporalIntegration
+    decoder: Decoder
     position_parameters = frozenset({"text_position"})  # without weight decay
 
     def __init__(
         self,
-        visual: nn.Module,
-        text: nn.Module,
-        hook: Callable[..., nn.Module],
-        temporal: Callable[..., nn.Module],
-        decoder: Callable[..., nn.Module],
+        visual: VisualEncoder,
+        text: TextEncoder,
+        hook: Callable[..., Hook],
+        temporal: Callable[..., TemporalIntegration],
+        decoder: Callable[..., Decoder],
         num_frames: int = 4,
         grid: tuple[int, int] = (16, 48),
     ) -> None:
@@ -117,6 +141,7 @@ class FlexHook(ReferringModel):
             Per scale (R, M, D) tokens of the R different (T frames, sentence) pairs, and (B, N) which pair is whose.
         """
         conditioning, num_sentences = self.hook.conditioning, len(points[0])
+        assert conditioning is not None
         frame, group = torch.unique(frame, dim=0, return_inverse=True)  # windows with the same frames
         asked, place = torch.unique(group[:, None] * num_sentences + expression, return_inverse=True)
         code = frame[asked // num_sentences] * num_sentences + (asked % num_sentences)[:, None]  # (R, T)
@@ -137,7 +162,7 @@ class FlexHook(ReferringModel):
 
     def look(self, maps: FrameMaps, frame: int, sentences: SentenceState) -> list[Tensor]:
         """What is kept of a frame for sentences: per scale (U, M, C_s); empty without conditioning."""
-        if sentences.points is None:
+        if sentences.points is None or self.hook.conditioning is None:
             return []
         index = torch.full((len(sentences.points[0]),), frame, device=sentences.points[0].device)
         return self.hook.conditioning.hidden(maps, index, sentences.points)
@@ -159,13 +184,15 @@ class FlexHook(ReferringModel):
         """
         points = [p.unflatten(0, boxes.shape[:2]) for p in self.hook.target.coordinates(boxes.flatten(0, 1))]
         trajectory = self.decoder.trajectory_memory(self.temporal(observed, points))
-        reference = self.decoder.reference_memory(self.hook.conditioning.tokens(looked)) if looked else None
+        conditioning = self.hook.conditioning
+        reference = None if conditioning is None else self.decoder.reference_memory(conditioning.tokens(looked))
         count, step = len(sentences.memory), max(max_pairs // len(boxes), 1)
         parts = []
         for start in range(0, count, step):
             part = slice(start, start + step)
             seen = None if reference is None else reference.select(part)
-            parts.append(self.decoder(boxes, trajectory, sentences.memory.select(part), seen, last_only=True)[:, 0])
+            words = sentences.memory.select(part)
+            parts.append(self.decoder.decode(boxes, trajectory, words, seen, last_only=True)[:, 0])
         return torch.cat(parts, dim=1)
 
     def forward(self, batch: WindowBatch) -> Prediction:
@@ -181,7 +208,7 @@ class FlexHook(ReferringModel):
             points = [p[expression] for p in points]
         words = self.decoder.text_memory(tokens, mask, self.text_position[: tokens.shape[1]])
         trajectory = self.trajectory_tokens(maps, batch.frame, batch.boxes)
-        logits = self.decoder(
+        logits = self.decoder.decode(
             batch.boxes,
             self.decoder.trajectory_memory(trajectory),
             words.select(slice(None) if batch.expression is None else expression),
@@ -189,8 +216,27 @@ class FlexHook(ReferringModel):
         )
         return Prediction(logits, points, trajectory[-1], (tokens, mask))
 
-    def first_scales(self, count: int) -> ReferringModel:
-        """A copy that ends at a scale, see :func:`flexhook.methods.flexhook.early_exit.first_scales`."""
-        from flexhook.methods.flexhook.early_exit import first_scales
+    def first_scales(self, count: int) -> FlexHook:
+        """A copy that ends at a scale: every scale has its own logits, so those of an earlier one can be taken.
 
-        return first_scales(self, count)  # type: ignore[return-value]
+        The visual encoder still runs whole; sampling, temporal integration, conditioning and decoding of the later scales
+        are saved.
+
+        Args:
+            count: Scales kept, from the finest on: 1 to S. More are slower and decide later.
+
+        Raises:
+            ConfigError: The model has no such scale, or its decoder does not decide at every scale.
+        """
+        if not 1 <= count <= self.num_scales:
+            raise ConfigError(f"scoring.exit_scale is {count}", expected=f"1 to {self.num_scales}, the model's scales")
+        cut = copy.deepcopy(self)
+        cut.num_scales, cut.visual = count, FirstMaps(cut.visual, count)
+        cut.hook.keep_scales(count)
+        cut.temporal.keep_scales(count)
+        cut.decoder.keep_scales(count)
+        return cut
+
+    def make_alignment(self, make: Callable[..., nn.Module]) -> nn.Module:
+        """The auxiliary loss on trajectory tokens and, where the decoder starts from such, first queries."""
+        return make(width=self.text.width, first_query=self.decoder.first_query if self.decoder.box_queries else None)

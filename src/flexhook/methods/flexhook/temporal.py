@@ -89,3 +89,7 @@ class TemporalIntegration(nn.Module):
                 tokens = tokens + self.reduction[s - 1](finer).flatten(2).transpose(1, 2)
             out.append(tokens)
         return out
+
+    def keep_scales(self, count: int) -> None:
+        """Leave out the scales from ``count`` on, in place."""
+        self.norm, self.mlp, self.reduction = self.norm[:count], self.mlp[:count], self.reduction[: count - 1]

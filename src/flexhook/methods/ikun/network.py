@@ -13,6 +13,7 @@ from flexhook.methods.two_stage.cosine import CosineMatcher, SentenceVectors
 from flexhook.methods.two_stage.frame_maps import FrameMaps
 from flexhook.methods.two_stage.layers import AttentionBlock, SharedTokens
 from flexhook.methods.two_stage.network import Prediction, ReferringModel, WindowBatch
+from flexhook.methods.two_stage.protocols import TextEncoder, VisualEncoder
 
 
 def crop(images: Tensor, frame: Tensor, boxes: Tensor, size: tuple[int, int]) -> Tensor:
@@ -84,8 +85,8 @@ class IKUN(ReferringModel):
 
     def __init__(
         self,
-        visual: nn.Module,
-        text: nn.Module,
+        visual: VisualEncoder,
+        text: TextEncoder,
         num_frames: int = 4,
         image_size: Sequence[int] = (224, 672),
         crop_size: Sequence[int] | None = None,

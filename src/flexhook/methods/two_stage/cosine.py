@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from flexhook.errors import ConfigError
+from flexhook.methods.two_stage.decoder_base import Decoder, TextTokens
 
 
 @dataclass
@@ -59,7 +60,7 @@ class CosineMatcher(nn.Module):
         return torch.stack([-cosine, cosine], -1) / 2
 
 
-class CosineDecoder(nn.Module):
+class CosineDecoder(Decoder):
     """In place of the pairwise correspondence decoder: the mean of the last scale's trajectory tokens against the sentence.
 
     The step "+ C-Hook" from iKUN to FlexHook. It has no place for reference tokens, so it goes with M = 0.
@@ -70,9 +71,21 @@ class CosineDecoder(nn.Module):
         num_frames: Not needed: the trajectory tokens hold all frames.
     """
 
+    box_queries, every_scale = False, False
+
     def __init__(self, width: int, num_scales: int, num_frames: int = 4) -> None:
-        super().__init__()
+        super().__init__(width, num_scales, num_frames)
         self.match = CosineMatcher(width)
+
+    def forward(
+        self, queries: Tensor, text: TextTokens, reference: Sequence[Tensor] | None, trajectory: Sequence[Tensor]
+    ) -> Tensor:
+        """The cosine (B, 1, N, 2) of every (window, expression); C-Hook's displacements hold the motion, not the queries."""
+        if reference is not None:
+            self.reference_memory(reference)
+        words, mask = (text.tokens + text.position).flatten(0, 1), text.mask.flatten(0, 1)
+        index = torch.arange(len(words), device=words.device).view(text.mask.shape[:2])
+        return self.match(trajectory[-1].mean(1, keepdim=True), self.match.sentences(words, mask).select(index))[:, None]
 
     def text_memory(self, tokens: Tensor, mask: Tensor, position: Tensor) -> SentenceVectors:
         """Sentence vectors of (U, L, D) tokens with the (L, D) position vectors added."""
@@ -87,19 +100,8 @@ class CosineDecoder(nn.Module):
         """(B, 1, D): the mean of the last scale's (B, h * w, D) trajectory tokens."""
         return trajectory[-1].mean(1, keepdim=True)
 
-    def forward(
+    def decode(
         self, boxes: Tensor, trajectory: Tensor, text: SentenceVectors, reference: None, last_only: bool = False
     ) -> Tensor:
-        """Logits of every (window, expression).
-
-        Args:
-            boxes: Not looked at; C-Hook's displacements hold the motion.
-            trajectory: (B, 1, D) from :meth:`trajectory_memory`.
-            text: The expressions' sentence vectors, selected for these windows.
-            reference: None.
-            last_only: Without effect, there is one scale.
-
-        Returns:
-            (B, 1, N, 2) logits (no, yes).
-        """
+        """As of the parent; there is one scale, and boxes are not needed."""
         return self.match(trajectory, text)[:, None]

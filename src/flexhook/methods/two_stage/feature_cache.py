@@ -6,20 +6,20 @@ import hashlib
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from flexhook.media.images import frames_fingerprint
+from flexhook.methods.two_stage.protocols import VisualEncoder
 from flexhook.structures import Video
 from flexhook.structures.whole_files import whole_folder
 
 
-def visual_settings(encoder: Any) -> str:
+def visual_settings(encoder: VisualEncoder) -> str:
     """What a visual encoder's maps depend on beside its weights and the images: normalisation, strides, scale."""
-    return f"{encoder.mean}{encoder.std}{tuple(encoder.strides)}{getattr(encoder, 'map_scale', 1.0)}"
+    return f"{encoder.mean}{encoder.std}{tuple(encoder.strides)}{encoder.map_scale}"
 
 
 class FeatureCache:

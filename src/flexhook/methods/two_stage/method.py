@@ -66,7 +66,7 @@ class TwoStageMethod(Method):
             model=model,
             loss=instantiate(loss.match) if loss else None,
             regulariser=instantiate(loss.regulariser) if loss and loss.get("regulariser") else None,
-            alignment=_alignment(cfg, model),
+            alignment=model.make_alignment(instantiate(cfg.alignment)) if cfg.get("alignment") else None,
             **settings,
         )
         return cls(cfg, module)
@@ -100,8 +100,17 @@ class TwoStageMethod(Method):
         return self._data
 
     def train_items(self, videos: Sequence[Video], seed: int) -> Any:
-        """Windows or clips, see :mod:`flexhook.sampling.items`."""
-        return self.data.train_items(videos, seed)
+        """Windows or clips, see :mod:`flexhook.sampling.items`.
+
+        Raises:
+            ConfigError: Several items per batch, of items of which a batch holds one.
+        """
+        items, count = self.data.train_items(videos, seed), self.cfg.sampling.batch_size
+        if count > 1 and items.one_per_batch:
+            raise ConfigError(f"sampling.batch_size is {count} with sampling.expressions=null",
+                              expected="1: items whose windows have the same expressions come one at a time",
+                              hint="Raise sampling.group instead, or set sampling.expressions to a number")
+        return items
 
     def val_items(self, videos: Sequence[Video]) -> Any:
         """Validation windows, see :class:`~flexhook.sampling.items.ValidationItems`."""
@@ -174,15 +183,6 @@ class TwoStageMethod(Method):
         merge_reference_points(Path(folder), self.engine.reference_points(list(sentences)), kept)
 
 
-def _alignment(cfg: DictConfig, model: Any) -> Any:
-    if not cfg.get("alignment"):
-        return None
-    if not hasattr(model, "trajectory_tokens"):
-        raise ConfigError("the model has no trajectory tokens to align with sentences",
-                          expected="alignment=none with this model")
-    return instantiate(cfg.alignment)(width=model.text.width, first_query=getattr(model.decoder, "first_query", None))
-
-
 def build_engine(model: Any, cfg: Any, device: torch.device, reader: Any = None) -> ScoringEngine:
     """The engine that ``cfg.scoring`` describes.
 
@@ -210,7 +210,7 @@ def build_engine(model: Any, cfg: Any, device: torch.device, reader: Any = None)
 
 def engine_key(engine: ScoringEngine) -> str:
     """What makes an engine's scores, as a text."""
-    seen = f"{visual_settings(engine.model.visual)} {getattr(engine.model, 'grids', None)}"
+    seen = f"{visual_settings(engine.model.visual)} {engine.model.grids}"
     key = f"{weights_fingerprint(engine.model)} {seen} {engine.image_size} {engine.dtype}"
     return f"{key} {engine.calibration}" if engine.calibration else key
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from flexhook.errors import ConfigError
 from flexhook.methods.two_stage.network import Prediction, WindowBatch
+from flexhook.methods.two_stage.protocols import Loss
 from flexhook.training.checkpoints import complete
 
 #: Position embeddings and rotary frequencies, by the name of the parameter alone, as timm and CLIP call them.
@@ -68,7 +69,7 @@ class ReferringModule(L.LightningModule):
     Args:
         model: A model that maps a :class:`~flexhook.methods.flexhook.network.WindowBatch` to a
             :class:`~flexhook.methods.flexhook.network.Prediction`, with ``visual`` and ``text`` encoders.
-        loss: (logits, labels) -> scalar; None for a model that is not trained.
+        loss: The loss on the logits; None for a model that is not trained.
         regulariser: Reference points -> scalar; None for none.
         alignment: (prediction, batch) -> scalar, such as
             :class:`~flexhook.methods.flexhook.alignment.TrajectoryAlignment`; None for none.
@@ -88,7 +89,7 @@ class ReferringModule(L.LightningModule):
     def __init__(
         self,
         model: nn.Module,
-        loss: nn.Module | None,
+        loss: Loss | None,
         regulariser: nn.Module | None,
         optimizer: Callable = torch.optim.AdamW,
         weight_decay: float = 1e-4,
@@ -130,6 +131,7 @@ class ReferringModule(L.LightningModule):
 
     def objective(self, prediction: Prediction, batch: WindowBatch) -> dict[str, Tensor]:
         """The loss and its terms: ``loss``, ``match``, and where there are such ``regulariser``, ``alignment``."""
+        assert batch.labels is not None
         match = self.loss(prediction.logits, batch.labels)
         terms = {"loss": match, "match": match}
         if self.regulariser is not None and prediction.points is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -9,6 +10,7 @@ from torch import Tensor, nn
 
 from flexhook.errors import ConfigError
 from flexhook.methods.two_stage.frame_maps import FrameMaps
+from flexhook.methods.two_stage.protocols import TextEncoder, VisualEncoder
 from flexhook.methods.two_stage.sentences import encode_by_length
 
 
@@ -83,19 +85,21 @@ class ReferringModel(nn.Module):
     ``observe``, ``look`` and ``judge`` (see :class:`~flexhook.methods.flexhook.network.FlexHook`).
 
     Args:
-        visual: Visual encoder: ``channels``, ``strides``, ``mean``, ``std``, ``forward(images) -> maps``.
-        text: Text encoder: ``width``, ``length``, ``tokenize``, ``forward(ids, mask) -> tokens``.
+        visual: Visual encoder.
+        text: Text encoder.
         num_frames: T, frames of a window.
 
     Attributes:
+        grids: Per scale (h_s, w_s) points sampled in a box; empty where a model samples none.
         needs_images: Whether the model looks at the images themselves too, also where their maps are cached.
     """
 
     visual: Any
     text: Any
+    grids: Sequence[tuple[int, int]] = ()
     needs_images = False
 
-    def __init__(self, visual: nn.Module, text: nn.Module, num_frames: int) -> None:
+    def __init__(self, visual: VisualEncoder, text: TextEncoder, num_frames: int) -> None:
         super().__init__()
         self.visual, self.text, self.num_frames = visual, text, num_frames
 
@@ -126,10 +130,25 @@ class ReferringModel(nn.Module):
         return FrameMaps.from_maps(maps, batch.images), tokens, mask
 
     def first_scales(self, count: int) -> ReferringModel:
-        """A copy that ends at a scale.
+        """A copy that ends at a scale, for an early exit.
+
+        Args:
+            count: Scales kept, from the finest on.
 
         Raises:
-            ConfigError: The model decides once, at its end.
+            ConfigError: The model does not decide at every scale.
         """
         raise ConfigError("scoring.exit_scale is set for a model that decides once, at its end",
-                          expected="FlexHook with the pairwise correspondence decoder", hint="scoring.exit_scale=null")
+                          expected="a model with logits at every scale", hint="scoring.exit_scale=null")
+
+    def make_alignment(self, make: Callable[..., nn.Module]) -> nn.Module:
+        """The auxiliary loss that ``make`` makes for this model from ``width`` and ``first_query``.
+
+        Args:
+            make: A partial of :class:`~flexhook.methods.flexhook.alignment.TrajectoryAlignment`.
+
+        Raises:
+            ConfigError: The model has no trajectory tokens.
+        """
+        raise ConfigError("the model has no trajectory tokens to align with sentences",
+                          expected="alignment=none with this model")

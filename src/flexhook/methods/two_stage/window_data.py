@@ -14,6 +14,7 @@ import torch
 from flexhook.media.image_cache import ImageCache
 from flexhook.methods.two_stage.collate import Collator, FrameLoader, Sentences
 from flexhook.methods.two_stage.feature_cache import FeatureCache, visual_settings
+from flexhook.sampling.items import TrainingItems
 from flexhook.structures import Video
 from flexhook.training.checkpoints import weights_fingerprint
 
@@ -37,7 +38,7 @@ class WindowData:
 
     def __init__(
         self,
-        items: Callable,
+        items: Callable[..., TrainingItems],
         val_items: Callable,
         swap: Callable,
         tokenize: Callable,
@@ -51,7 +52,7 @@ class WindowData:
         self.features: FeatureCache | None = None
         self.with_images = False
 
-    def train_items(self, videos: Sequence[Video], seed: int) -> Any:
+    def train_items(self, videos: Sequence[Video], seed: int) -> TrainingItems:
         """Training items of windows."""
         return self.items(videos=videos, seed=seed)
 
