@@ -26,7 +26,7 @@ from flexhook.configuration.flat_config import changes_results
 from flexhook.configuration.mistakes import in_one_line, input_error_behind
 from flexhook.configuration.resolvers import NOT_NAMING, run_name
 from flexhook.errors import ConfigError, FlexHookError
-from flexhook.structures.whole_files import whole_file
+from flexhook.structures.files import atomic_write
 from flexhook.sweeps.study import Study, ablation_options, find_study
 from flexhook.training.resume import accepted, done
 from flexhook.training.running import FAILED, RUNNING, fallen
@@ -72,7 +72,7 @@ def run_of_sweep(cfg: DictConfig) -> float | None:
 
 def write_note(path: Path, why: str, more: str = "") -> None:
     """Leave in a run's folder why it failed: one line, then what a programmer wants to see."""
-    with whole_file(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text(f"{why}\n\n{more}" if more else f"{why}\n")
 
 
