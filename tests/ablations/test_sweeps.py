@@ -23,7 +23,7 @@ from flexhook.sweeps import sweep
 from flexhook.sweeps.study import Study, ablation_options, find_study
 from flexhook.sweeps.study_page import _baseline
 from flexhook.sweeps.sweep import Sweep, parser, plan, run_of_sweep
-from flexhook.training import own_gpu
+from flexhook.training import devices
 from flexhook.training.resume import go_on, newest_checkpoint
 from flexhook.training.running import fallen, running
 from flexhook.training.scheduled_ranks import OtherRankFailed
@@ -125,16 +125,16 @@ def test_a_process_takes_a_free_gpu_and_keeps_it(tmp_path, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5")
     held = []
     for expected in ("4", "5"):
-        monkeypatch.setattr(own_gpu, "_held", None)
-        assert own_gpu.take_gpu(["4", "5"], tmp_path) == expected
-        assert own_gpu.take_gpu(["4", "5"], tmp_path) == expected
-        held.append(own_gpu._held)
-    monkeypatch.setattr(own_gpu, "_held", None)
+        monkeypatch.setattr(devices, "_held", None)
+        assert devices.take_gpu(["4", "5"], tmp_path) == expected
+        assert devices.take_gpu(["4", "5"], tmp_path) == expected
+        held.append(devices._held)
+    monkeypatch.setattr(devices, "_held", None)
     with pytest.raises(ConfigError.__mro__[1], match="all 2 GPUs are taken"):
-        own_gpu.take_gpu(["4", "5"], tmp_path)
+        devices.take_gpu(["4", "5"], tmp_path)
     for lock in held:
         lock.close()
-    assert own_gpu.take_gpu([], tmp_path) is None
+    assert devices.take_gpu([], tmp_path) is None
 
 
 def starts_a_process(cfg):
