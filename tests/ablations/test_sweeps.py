@@ -16,13 +16,13 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
-from flexhook.configuration.config_folder import config_folder
-from flexhook.configuration.resolvers import run_name
+from flexhook.configuration.resolvers import config_folder, run_name
 from flexhook.errors import ConfigError, FlexHookError
-from flexhook.sweeps import sweep
+from flexhook.sweeps import multirun, sweep
+from flexhook.sweeps.multirun import Sweep, run_of_sweep
 from flexhook.sweeps.study import Study, ablation_options, find_study
 from flexhook.sweeps.study_page import _baseline
-from flexhook.sweeps.sweep import Sweep, parser, plan, run_of_sweep
+from flexhook.sweeps.sweep import parser, plan
 from flexhook.training import devices
 from flexhook.training.resume import go_on, newest_checkpoint
 from flexhook.training.running import fallen, running
@@ -185,7 +185,7 @@ def stand_in(tmp_path, monkeypatch):
     path = tmp_path / "python"
     path.write_text(STAND_IN.format(python=sys.executable))
     path.chmod(0o755)
-    monkeypatch.setattr(sweep.sys, "executable", str(path))
+    monkeypatch.setattr(multirun.sys, "executable", str(path))
 
 
 @pytest.mark.parametrize(("overrides", "how", "again"), [

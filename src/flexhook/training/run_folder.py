@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
 from importlib import metadata
@@ -20,6 +21,7 @@ from flexhook.structures.digests import Digest
 from flexhook.structures.files import atomic_write
 from flexhook.training.code_digest import code_digests
 
+SEED_FOLDER = re.compile(r"seed_?\d+")  #: Name of a run's folder in its sweep.
 PACKAGES = ("torch", "torchvision", "lightning", "hydra-core", "transformers", "timm", "trackeval", "numpy")
 
 
