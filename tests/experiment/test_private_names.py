@@ -43,7 +43,7 @@ def private_names():
             if isinstance(node, ast.ImportFrom) and not (node.module or "").startswith("flexhook"):
                 names += [alias.name for alias in node.names]
                 names += (node.module or "").split(".") if node.module != "__future__" else []
-            used |= {(name, where) for name in names if re.match("_[a-z]", name) and name not in anywhere}
+            used |= {(name, where) for name in names if re.fullmatch("_[a-z].*[^_]", name) and name not in anywhere}
     return used
 
 
