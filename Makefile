@@ -38,9 +38,10 @@ test: setup ## Run the tests
 test-slow: setup ## Run the slow tests
 	$(BIN)/python -m pytest -m slow
 
-lint: setup ## Check style and types
+lint: setup ## Check style, types and layers of packages
 	$(BIN)/ruff check src tests
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 bench: setup ## Run every benchmark and print its ratios
 	$(BIN)/flexhook bench evaluation

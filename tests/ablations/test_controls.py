@@ -7,7 +7,7 @@ from hydra.utils import instantiate
 from toy_world import write_toy_world
 
 import flexhook.configuration.resolvers  # noqa: F401
-from flexhook.configuration.config_folder import config_folder
+from flexhook.configuration.resolvers import config_folder
 from flexhook.datasets.reader import load
 from flexhook.datasets.refer_kitti import ReferKitti
 from flexhook.datasets.shuffled import ShuffledSentences

@@ -8,7 +8,7 @@ from omegaconf import OmegaConf
 
 import flexhook.configuration.resolvers  # noqa: F401
 from flexhook.configuration.check_config import check_config
-from flexhook.configuration.config_folder import config_folder
+from flexhook.configuration.resolvers import config_folder
 from flexhook.training.build import build_method
 
 OPTIONS = sorted(p.relative_to(config_folder() / "ablation").with_suffix("").as_posix()

@@ -1,9 +1,11 @@
 """Ranks of a scheduler's job, from environment variables as srun (its manual page) and submitit set them."""
 
+import time
+
 import pytest
 
-from flexhook.errors import FlexHookError
-from flexhook.training.scheduled_ranks import ScheduledRanks, first_host, tasks_on
+from flexhook.errors import FlexHookError, InputError
+from flexhook.training.scheduled_ranks import OtherRankFailed, ScheduledRanks, first_host, tasks_on
 
 STEP = {
     "SLURM_JOB_ID": "48123456", "SLURM_STEP_ID": "0", "SLURM_STEP_NUM_TASKS": "4", "SLURM_STEP_NUM_NODES": "2",
@@ -56,15 +58,28 @@ def test_submitits_local_executor():
 
 
 def test_rank_0_prepares_and_its_failure_ends_the_others(tmp_path):
-    done = []
-    ScheduledRanks(task(0)).prepare(tmp_path, lambda: done.append(0))
-    ScheduledRanks(task(3)).prepare(tmp_path, lambda: done.append(3), patience=1)
+    done, here = [], {"MASTER_ADDR": "127.0.0.1"}
+    ScheduledRanks(task(0) | here).prepare(tmp_path, lambda: done.append(0))
+    ScheduledRanks(task(3) | here).prepare(tmp_path, lambda: done.append(3), patience=1)
     assert done == [0]
 
     def fail():
         raise ValueError("no data")
 
     with pytest.raises(ValueError, match="no data"):
-        ScheduledRanks(task(0)).prepare(tmp_path, fail)
-    with pytest.raises(FlexHookError, match="process 0 of the job failed"):
-        ScheduledRanks(task(1)).prepare(tmp_path, fail, patience=1)
+        ScheduledRanks(task(0) | here | {"SLURM_RESTART_COUNT": "1"}).prepare(tmp_path, fail)
+    with pytest.raises(FlexHookError, match="another process of the job failed"):
+        ScheduledRanks(task(1) | here | {"SLURM_RESTART_COUNT": "1"}).prepare(tmp_path, fail, patience=1)
+
+
+def test_an_unresolvable_host_is_one_message_within_seconds_and_ends_the_others(tmp_path):
+    begin, wrong, here = time.monotonic(), {"MASTER_ADDR": "node.invalid"}, {"MASTER_ADDR": "127.0.0.1"}
+    with pytest.raises(InputError, match=r"'node\.invalid', is not resolved.*Set MASTER_ADDR to the IP address"):
+        ScheduledRanks(task(2) | wrong).prepare(tmp_path / "run", lambda: None)
+    with pytest.raises(OtherRankFailed):
+        ScheduledRanks(task(0) | here).prepare(tmp_path / "run", lambda: None)
+    with pytest.raises(OtherRankFailed):
+        ScheduledRanks(task(1) | here).prepare(tmp_path / "run", lambda: None)
+    with pytest.raises(InputError, match=r"'gpu\.invalid', is not resolved"):
+        ScheduledRanks(task(0) | {"SLURM_STEP_NODELIST": "gpu.invalid,b"}).prepare(tmp_path / "other", lambda: None)
+    assert time.monotonic() - begin < 20

@@ -16,14 +16,14 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
-from flexhook.configuration.config_folder import config_folder
-from flexhook.configuration.resolvers import run_name
+from flexhook.configuration.resolvers import config_folder, run_name
 from flexhook.errors import ConfigError, FlexHookError
-from flexhook.sweeps import sweep
+from flexhook.sweeps import multirun, sweep
+from flexhook.sweeps.multirun import Sweep, run_of_sweep
 from flexhook.sweeps.study import Study, ablation_options, find_study
 from flexhook.sweeps.study_page import _baseline
-from flexhook.sweeps.sweep import Sweep, parser, plan, run_of_sweep
-from flexhook.training import own_gpu
+from flexhook.sweeps.sweep import parser, plan
+from flexhook.training import devices
 from flexhook.training.resume import go_on, newest_checkpoint
 from flexhook.training.running import fallen, running
 from flexhook.training.scheduled_ranks import OtherRankFailed
@@ -125,16 +125,16 @@ def test_a_process_takes_a_free_gpu_and_keeps_it(tmp_path, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5")
     held = []
     for expected in ("4", "5"):
-        monkeypatch.setattr(own_gpu, "_held", None)
-        assert own_gpu.take_gpu(["4", "5"], tmp_path) == expected
-        assert own_gpu.take_gpu(["4", "5"], tmp_path) == expected
-        held.append(own_gpu._held)
-    monkeypatch.setattr(own_gpu, "_held", None)
+        monkeypatch.setattr(devices, "_held", None)
+        assert devices.take_gpu(["4", "5"], tmp_path) == expected
+        assert devices.take_gpu(["4", "5"], tmp_path) == expected
+        held.append(devices._held)
+    monkeypatch.setattr(devices, "_held", None)
     with pytest.raises(ConfigError.__mro__[1], match="all 2 GPUs are taken"):
-        own_gpu.take_gpu(["4", "5"], tmp_path)
+        devices.take_gpu(["4", "5"], tmp_path)
     for lock in held:
         lock.close()
-    assert own_gpu.take_gpu([], tmp_path) is None
+    assert devices.take_gpu([], tmp_path) is None
 
 
 def starts_a_process(cfg):
@@ -185,7 +185,7 @@ def stand_in(tmp_path, monkeypatch):
     path = tmp_path / "python"
     path.write_text(STAND_IN.format(python=sys.executable))
     path.chmod(0o755)
-    monkeypatch.setattr(sweep.sys, "executable", str(path))
+    monkeypatch.setattr(multirun.sys, "executable", str(path))
 
 
 @pytest.mark.parametrize(("overrides", "how", "again"), [

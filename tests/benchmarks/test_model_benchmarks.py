@@ -10,7 +10,7 @@ import flexhook.configuration.resolvers  # noqa: F401
 from flexhook.benchmarks.made_up import made_up_video
 from flexhook.benchmarks.training_speed import COMMANDS
 from flexhook.commands.bench import run
-from flexhook.configuration.config_folder import config_folder
+from flexhook.configuration.resolvers import config_folder
 from flexhook.errors import InputError
 
 

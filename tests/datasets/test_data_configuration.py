@@ -10,7 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from flexhook.commands.data import run
 from flexhook.commands.data_config import compose_data
-from flexhook.configuration.config_folder import config_folder
+from flexhook.configuration.resolvers import config_folder
 from flexhook.errors import InputError
 
 NAMES = sorted(path.stem for path in (config_folder() / "data").glob("*.yaml"))

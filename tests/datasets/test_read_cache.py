@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 import small_world as world
 
-from flexhook.datasets.cache import CachedReader, cache_folder
+from flexhook.datasets.cache import CachedReader
 from flexhook.datasets.reader import load
 from flexhook.datasets.refer_kitti import ReferKitti
 from flexhook.errors import InputError
+from flexhook.structures.disk_cache import cache_folder
 
 SPLITS, SIZES = {"train": ["0001"]}, {"default": list(world.SIZE)}
 
@@ -87,13 +88,14 @@ def test_other_settings_are_another_entry(cached):
     assert Counting.reads == 2
 
 
+@pytest.mark.parametrize("name", ["box.npy", "meta.json", "checksums.json"])
 @pytest.mark.parametrize("damage", ["truncated", "empty", "other"])
-def test_a_broken_entry_is_made_anew(cached, damage):
+def test_a_broken_entry_is_made_anew(cached, name, damage):
     reader = cached()
     reader.read("0001")
-    entry = reader.entry("0001")
-    data = entry.read_bytes()
-    entry.write_bytes({"truncated": data[:-40], "empty": b"", "other": b"not an archive"}[damage])
+    file = reader.entry("0001") / name
+    data = file.read_bytes()
+    file.write_bytes({"truncated": data[:-10], "empty": b"", "other": b"not an array"}[damage])
     world.assert_is_the_world(cached().read("0001"))
     assert Counting.reads == 2
     world.assert_is_the_world(cached().read("0001"))
@@ -103,14 +105,14 @@ def test_a_broken_entry_is_made_anew(cached, damage):
 def test_no_changed_byte_of_an_entry_changes_what_is_read(cached):
     reader = cached()
     reader.read("0001")
-    entry = reader.entry("0001")
-    whole = entry.read_bytes()
-    for at in range(7, len(whole), len(whole) // 60):
-        data = bytearray(whole)
-        data[at] ^= 0x55
-        entry.write_bytes(data)
-        world.assert_is_the_world(cached().read("0001"))
-    assert Counting.reads > 20
+    for file in sorted(reader.entry("0001").iterdir()):
+        whole = file.read_bytes()
+        for at in range(7, len(whole), len(whole) // 8):
+            data = bytearray(whole)
+            data[at] ^= 0x55
+            file.write_bytes(data)
+            world.assert_is_the_world(cached().read("0001"))
+    assert Counting.reads > 60
 
 
 def test_warnings_of_the_reading_are_repeated(cached, tmp_path, caplog):
@@ -130,14 +132,15 @@ def test_a_failing_reading_leaves_no_entry(cached, tmp_path):
     (tmp_path / "data/expression/0001/people.json").write_text("{")
     with pytest.raises(InputError):
         cached().read("0001")
-    assert not list((tmp_path / "cache").rglob("*.npz"))
+    assert not list((tmp_path / "cache").rglob("*.npy"))
 
 
 def test_a_folder_that_cannot_be_written_is_only_a_warning(cached, tmp_path, caplog):
     (tmp_path / "cache").write_text("a file, not a folder")
     with caplog.at_level(logging.WARNING):
         world.assert_is_the_world(cached().read("0001"))
-    assert "the cache cannot be written" in caplog.text
+    assert "the folder cannot be made" in caplog.text
+    assert "The next run reads the files of 0001 again" in caplog.text
 
 
 def test_the_environment_names_the_folder(monkeypatch, tmp_path):

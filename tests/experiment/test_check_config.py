@@ -5,7 +5,7 @@ from hydra import compose, initialize_config_dir
 
 import flexhook.configuration.resolvers  # noqa: F401
 from flexhook.configuration.check_config import check_config
-from flexhook.configuration.config_folder import config_folder
+from flexhook.configuration.resolvers import config_folder
 from flexhook.errors import ConfigError
 
 EXPERIMENTS = sorted(p.stem for p in (config_folder() / "experiment").glob("*.yaml") if p.stem != "none")

@@ -8,6 +8,9 @@ import pytest
 from omegaconf import OmegaConf
 from toy_world import run_here
 
+from flexhook.commands.bench import BENCHMARKS
+from flexhook.commands.main import main
+
 
 def test_help_answers_within_a_second_and_without_torch():
     watched = "import sys; from flexhook.commands.main import main; main(['--help']); print('torch' in sys.modules)"
@@ -106,3 +109,9 @@ def test_mistake_in_the_configuration_is_one_message(toy, tmp_path, overrides, w
     assert "Error executing" not in said
     assert len(message.strip().splitlines()) <= 25  # a group's options are listed one per line
     assert not (tmp_path / "run/checkpoints").exists()
+
+
+@pytest.mark.parametrize("name", BENCHMARKS)
+def test_every_benchmark_that_is_listed_runs_its_own_module(name, capsys):
+    assert main(["bench", name, "--help"]) == 0
+    assert f"flexhook bench {name}" in capsys.readouterr().out

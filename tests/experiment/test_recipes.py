@@ -10,7 +10,7 @@ from timm.models.swin_transformer import SwinTransformerBlock
 from torch import nn
 
 import flexhook.configuration.resolvers  # noqa: F401
-from flexhook.configuration.config_folder import config_folder
+from flexhook.configuration.resolvers import config_folder
 from flexhook.convert.architecture import Architecture
 from flexhook.convert.published import published_names
 from flexhook.methods.two_stage.module import parameter_groups

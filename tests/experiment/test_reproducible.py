@@ -7,7 +7,7 @@ import torch
 from hydra import compose, initialize_config_dir
 from toy_world import run_here
 
-from flexhook.configuration.config_folder import config_folder
+from flexhook.configuration.resolvers import config_folder
 from flexhook.training.build import build_datamodule, build_method, build_reader
 
 

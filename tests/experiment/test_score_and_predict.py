@@ -9,7 +9,7 @@ import torch
 from omegaconf import OmegaConf
 from toy_world import ToyText, ToyVisual, run_here
 
-from flexhook.configuration.config_folder import config_folder
+from flexhook.configuration.resolvers import config_folder
 from flexhook.datasets.mot import read_mot
 from flexhook.inference.smoothing import smooth_track
 from flexhook.structures.result_files import read_expressions, read_results

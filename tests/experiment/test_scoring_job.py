@@ -9,7 +9,7 @@ import pytest
 from omegaconf import OmegaConf
 from toy_world import ToyText, run_here, write_toy_world
 
-from flexhook.configuration.config_folder import config_folder
+from flexhook.configuration.resolvers import config_folder
 from flexhook.inference.scoring_options import scoring_options
 from flexhook.structures.result_files import read_expressions, read_results, scored_videos
 

@@ -1,6 +1,9 @@
-"""Jobs of submitit's local executor: processes that a scheduler starts, on this machine."""
+"""Jobs of submitit: of its local executor, processes that a scheduler starts on this machine, and refused by SLURM."""
 
 import json
+import os
+import subprocess
+import sys
 
 import pytest
 from toy_world import start
@@ -41,3 +44,42 @@ def test_a_job_that_fails_leaves_its_cause_not_that_of_the_tasks_that_waited(cac
     assert "Traceback" not in said
     (note,) = (tmp_path / "sweep").rglob("failed.txt")
     assert "/nonexistent: the dataset's folder does not exist" in note.read_text().splitlines()[0]
+
+
+@pytest.fixture
+def slurm(tmp_path, monkeypatch):
+    """A cluster whose sbatch refuses every job."""
+    for name, line in (("srun", "exit 0"), ("sbatch", "echo 'sbatch: error: invalid partition specified: gold' >&2; exit 1")):
+        file = tmp_path / "bin" / name
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(f"#!/bin/sh\n{line}\n")
+        file.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}/bin:{os.environ['PATH']}")
+
+
+def test_a_job_that_sbatch_refuses_is_one_message_with_the_options(slurm, tmp_path):
+    with start(["train", "-m", "launcher=slurm", "seed=0,1", f"hydra.sweep.dir={tmp_path}/sweep"], tmp_path) as process:
+        said = process.communicate(timeout=60)[0]
+    assert process.returncode == 2
+    assert "Traceback" not in said
+    line = said.splitlines()[-1]
+    assert line.startswith("flexhook train: sbatch refused the job: sbatch: error: invalid partition specified: gold.")
+    assert "hydra.launcher.partition" in line
+
+
+def test_a_sweep_whose_jobs_are_refused_says_so_and_what_is_not_done(slurm, tmp_path):
+    command = [sys.executable, "-m", "flexhook.sweeps.sweep", "window", "--seeds", "1", "launcher=slurm", "--no-report"]
+    done = subprocess.run(command, cwd=tmp_path, text=True, capture_output=True, timeout=60)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stdout + done.stderr
+    assert done.stderr.count("sbatch refused the job") == 1
+    assert "0 of 4 runs are done" in done.stdout
+
+
+def test_without_slurm_the_launcher_names_the_others(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    with start(["train", "-m", "launcher=slurm", "seed=0", f"hydra.sweep.dir={tmp_path}/sweep"], tmp_path) as process:
+        said = process.communicate(timeout=60)[0]
+    assert process.returncode == 2
+    assert "there is no SLURM on this machine" in said.splitlines()[-1]
+    assert "Traceback" not in said

@@ -92,7 +92,7 @@ def test_a_full_disk_is_one_message_and_leaves_the_rows(tmp_path, monkeypatch, s
     with PairWriter(tmp_path, "v", tracks, EXPRESSIONS, smoothing=smoothing) as writer:
         writer.write(0, np.ones((7, 2, 2)))
         with monkeypatch.context() as patch:
-            patch.setattr("shutil.copyfile" if smoothing else "flexhook.inference.pair_writer.assemble_pairs", full)
+            patch.setattr("os.posix_fallocate" if smoothing else "flexhook.inference.pair_writer.assemble_pairs", full)
             with pytest.raises(InputError, match=r"cannot be written.*Make room"):
                 writer.finish()
     with PairWriter(tmp_path, "v", tracks, EXPRESSIONS, smoothing=smoothing) as writer:

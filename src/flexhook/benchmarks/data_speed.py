@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from flexhook.benchmarks.measurement import Clock, machine, peak_memory
+from flexhook.benchmarks.measurement import Clock, machine
 from flexhook.datasets.expression_files import Annotation
 from flexhook.datasets.frame_labels import read_frame_labels
 from flexhook.datasets.problems import Report, strict
@@ -23,6 +23,7 @@ from flexhook.datasets.reader import load
 from flexhook.datasets.refer_kitti import ReferKitti
 from flexhook.errors import InputError
 from flexhook.media.images import ImageFiles
+from flexhook.memory import peak_memory
 from flexhook.structures import TrackSet
 
 #: What is promised at the default size: seconds from files and from the cache, peak memory in MB.

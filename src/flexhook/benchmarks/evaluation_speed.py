@@ -6,7 +6,6 @@ import argparse
 import contextlib
 import multiprocessing
 import os
-import resource
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -27,6 +26,7 @@ from flexhook.evaluation.identity import identity
 from flexhook.evaluation.sequence import Sequence
 from flexhook.evaluation.statistics import METRICS
 from flexhook.evaluation.trackeval_folder import read_trackeval_folder
+from flexhook.memory import peak_memory
 
 QUOTED = 20 / 171
 """Seconds per full-length sequence that the trackeval package took where this project's targets were set."""
@@ -124,15 +124,7 @@ def _measured(work: Callable[..., Any], *arguments: Any) -> Measurement:
     cpu, wall = time.process_time(), time.perf_counter()
     result = work(*arguments)
     cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
-    return Measurement(cpu, wall, _peak_memory(), result)
-
-
-def _peak_memory() -> int:
-    """Greatest memory of this process so far, bytes; a child's ``ru_maxrss`` would begin with its parent's."""
-    status = Path("/proc/self/status")
-    if status.is_file():
-        return 1024 * int(status.read_text().partition("VmHWM:")[2].split()[0])
-    return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return Measurement(cpu, wall, peak_memory(), result)
 
 
 @contextlib.contextmanager

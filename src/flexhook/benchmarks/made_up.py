@@ -133,7 +133,7 @@ def random_model(sizes: Sizes, overrides: tuple[str, ...] = ()) -> tuple[Any, An
     from hydra.utils import instantiate
 
     import flexhook.configuration.resolvers  # noqa: F401  makes the configurations' resolvers known
-    from flexhook.configuration.config_folder import config_folder
+    from flexhook.configuration.resolvers import config_folder
 
     image = f"image_size=[{sizes.image_size[0]},{sizes.image_size[1]}]"
     plain = ("experiment=none", "name=bench", "run_dir=.", image, "visual.pretrained=null", "text.pretrained=false",

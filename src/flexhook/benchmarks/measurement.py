@@ -1,11 +1,10 @@
-"""What benchmarks of the model share: the machine in words, clocks, peak memory."""
+"""What benchmarks of the model share: the machine in words, clocks."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import platform
-import resource
 import time
 from argparse import ArgumentParser
 from collections.abc import Callable, Iterator
@@ -44,18 +43,6 @@ def machine(device: Any = None) -> str:
         f"{gpu}{names[0] if names else platform.processor() or platform.machine()}, {os.cpu_count()} cores, "
         f"{torch.get_num_threads()} threads, load {os.getloadavg()[0]:.1f} | Python {platform.python_version()}, {packages}"
     )
-
-
-def peak_memory(device: Any = None) -> int:
-    """Greatest memory of this process so far, bytes: of a GPU what was allocated, else with the imported libraries."""
-    if device is not None and device.type == "cuda":
-        import torch
-
-        return torch.cuda.max_memory_allocated(device)
-    status = Path("/proc/self/status")
-    if status.is_file():
-        return 1024 * int(status.read_text().partition("VmHWM:")[2].split()[0])
-    return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 class Clock:

@@ -10,11 +10,12 @@ from pathlib import Path
 import numpy as np
 
 from flexhook.benchmarks.made_up import PAPER, TOY, made_up_video, random_model
-from flexhook.benchmarks.measurement import Clock, add_accelerator, device_clock, machine, peak_memory
+from flexhook.benchmarks.measurement import Clock, add_accelerator, device_clock, machine
 from flexhook.benchmarks.scoring_precision import compare_precision
 from flexhook.errors import InputError
 from flexhook.inference.pair_writer import PairWriter
 from flexhook.inference.score import best_device
+from flexhook.memory import peak_memory
 from flexhook.methods.two_stage.engine import ScoringEngine, ScoringReport
 from flexhook.methods.two_stage.window_by_window import score_window_by_window
 from flexhook.structures import PairResults, Video

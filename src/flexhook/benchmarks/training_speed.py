@@ -19,10 +19,11 @@ from hydra.utils import instantiate
 from PIL import Image
 
 from flexhook.benchmarks.made_up import PAPER, SIZE, TOY, Sizes, made_up_video, random_model
-from flexhook.benchmarks.measurement import Clock, add_accelerator, device_clock, machine, peak_memory
+from flexhook.benchmarks.measurement import Clock, add_accelerator, device_clock, machine
 from flexhook.errors import InputError
 from flexhook.inference.score import best_device
 from flexhook.media.images import ImageFiles
+from flexhook.memory import peak_memory
 from flexhook.methods.two_stage.module import ReferringModule
 from flexhook.methods.two_stage.window_data import WindowData
 from flexhook.sampling.items import ValidationItems

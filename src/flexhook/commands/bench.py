@@ -6,7 +6,7 @@ import importlib
 
 from flexhook.errors import InputError
 
-#: Name -> what it measures, in a line; the module is ``flexhook.benchmarks.<name>`` with ``run(argv) -> int``.
+#: Name -> what it measures, in a line; the module is ``flexhook.benchmarks.<name>_speed`` with ``run(argv) -> int``.
 BENCHMARKS = {
     "scoring": "whole videos against one window with 8 expressions at a time",
     "training": "clips whose windows share frames against one-window items",
@@ -44,6 +44,6 @@ def run(argv: list[str]) -> int:
     if argv[0] not in BENCHMARKS:
         raise InputError(f"there is no benchmark '{argv[0]}'", expected=f"one of {', '.join(BENCHMARKS)}")
     try:
-        return importlib.import_module(f"flexhook.benchmarks.{argv[0]}").run(argv[1:])
+        return importlib.import_module(f"flexhook.benchmarks.{argv[0]}_speed").run(argv[1:])
     except SystemExit as stop:
         return int(stop.code or 0)

@@ -75,7 +75,7 @@ def _configuration(architecture: Architecture, tokenizer: str | None) -> dict[st
     from hydra import compose, initialize_config_dir
     from omegaconf import OmegaConf
 
-    from flexhook.commands.hydra_app import config_folder
+    from flexhook.configuration.resolvers import config_folder
 
     overrides = ["experiment=none", "data=refer_kitti_v2", "data.root=data/refer_kitti_v2", "name=converted", "run_dir=null"]
     with initialize_config_dir(str(config_folder()), version_base="1.3"):

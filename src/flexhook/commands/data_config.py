@@ -13,8 +13,8 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from flexhook.configuration.config_folder import config_folder
 from flexhook.configuration.mistakes import input_error_behind, yaml_mistake
+from flexhook.configuration.resolvers import config_folder
 from flexhook.datasets.reader import Reader
 from flexhook.errors import ConfigError, FlexHookError
 from flexhook.trackers.mot_files import TrackerFiles

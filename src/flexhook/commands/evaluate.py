@@ -22,9 +22,9 @@ from flexhook.evaluation.oracle import judged_rows
 from flexhook.evaluation.statistics import METRICS
 from flexhook.evaluation.trackeval_folder import write_trackeval_folder
 from flexhook.structures import Results, Video
+from flexhook.structures.files import atomic_write
 from flexhook.structures.result_files import read_results
 from flexhook.structures.result_folder import require_one_model
-from flexhook.structures.whole_files import whole_file
 from flexhook.training.run_folder import note_remarks, read_config, remark_lines, remarks
 
 
@@ -187,7 +187,7 @@ def _metrics_there(path: Path) -> dict[str, Any]:
 
 
 def _write_json(path: Path, content: Mapping[str, Any]) -> None:
-    with whole_file(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 

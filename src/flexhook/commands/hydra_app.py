@@ -14,8 +14,8 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 import flexhook.configuration.resolvers  # noqa: F401  makes the configurations' resolvers known
-from flexhook.configuration.config_folder import config_folder
 from flexhook.configuration.mistakes import as_mistake, in_one_line
+from flexhook.configuration.resolvers import config_folder
 from flexhook.errors import FlexHookError
 
 

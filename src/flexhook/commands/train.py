@@ -12,7 +12,7 @@ from flexhook.commands.hydra_app import hydra_command
 def task(cfg: DictConfig) -> float | None:
     """Train; importing the experiment only when a job runs keeps ``--cfg job`` fast. A run of a sweep may be resumed."""
     if HydraConfig.get().mode == RunMode.MULTIRUN:
-        from flexhook.sweeps.sweep import run_of_sweep
+        from flexhook.sweeps.multirun import run_of_sweep
 
         return run_of_sweep(cfg)
     from flexhook.training.job import train

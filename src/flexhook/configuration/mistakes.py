@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 from yaml import MarkedYAMLError, YAMLError
@@ -16,10 +18,29 @@ def as_mistake(error: Exception) -> FlexHookError | None:
         return known
     if isinstance(error, YAMLError):
         return yaml_mistake(error)
+    refused = refused_submission(error)
+    if refused is not None:
+        return refused
     if isinstance(error, HydraException | OmegaConfBaseException):
-        return ConfigError(str(error).strip(), hint="`--cfg job` prints the composed configuration, `--help` the groups")
+        return ConfigError(str(error).strip() or str(error.__cause__),
+                           hint="`--cfg job` prints the composed configuration, `--help` the groups")
     if isinstance(error, ValueError) and "Config group override" in str(error):
         return ConfigError(str(error), expected="GROUP=NAME", hint="GROUP=none leaves an overlay out")
+    return None
+
+
+def refused_submission(error: Exception) -> ConfigError | None:
+    """A message for a job that was not submitted: ``sbatch`` refused it, or there is no SLURM; None for another error."""
+    cause = error.__cause__
+    if isinstance(cause, subprocess.CalledProcessError) and cause.cmd[0] == "sbatch":
+        said = " ".join((cause.stderr or "").split()) or f"exit status {cause.returncode}"
+        return ConfigError(f"sbatch refused the job: {said}", expected="options that the cluster accepts",
+                           hint="Set hydra.launcher.partition, account, nodes, gpus_per_node, mem_gb or timeout_min; "
+                                "hydra.launcher.additional_parameters takes every other option of sbatch")
+    missing = isinstance(error, FileNotFoundError) and error.filename == "sbatch"
+    if missing or (isinstance(error, RuntimeError) and 'Could not detect "srun"' in str(error)):
+        return ConfigError("there is no SLURM on this machine", expected="srun and sbatch on the PATH",
+                           hint="Start it on the cluster's login node, or choose launcher=local, joblib or submitit_local")
     return None
 
 

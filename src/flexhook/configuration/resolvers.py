@@ -1,11 +1,10 @@
-"""OmegaConf resolvers of the configurations: a run's name in its sweep, the number of GPUs, a folder that exists.
+"""What composing needs: the folder of configurations, and resolvers (a run's name, the number of GPUs, a new folder).
 
 Imported by the Hydra applications, and so by every process that composes a configuration; nothing heavy is imported.
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import subprocess
@@ -14,9 +13,27 @@ from pathlib import Path
 
 from omegaconf import OmegaConf
 
+import flexhook
+from flexhook.errors import ConfigError
+from flexhook.structures.digests import digest
+
 #: Overrides that say where and how often a run is made, not what it is.
 NOT_NAMING = ("seed", "experiment", "trainer", "launcher", "logger", "cache_dir", "pictures", "hparams_search")
 _LONGEST = 110  # bytes before a digest: with -seed<k> behind it, a name that wandb takes (128 characters)
+
+
+def config_folder() -> Path:
+    """The folder of configurations: inside the installed package, or ``conf/`` of the repository it is run from.
+
+    Raises:
+        ConfigError: It is in neither place.
+    """
+    package = Path(flexhook.__file__).resolve().parent
+    for folder in (package / "conf", package.parents[1] / "conf"):
+        if (folder / "train.yaml").is_file():
+            return folder
+    raise ConfigError("the configurations are not where they belong", file=package / "conf", expected="train.yaml in it",
+                      hint="Install the package again")
 
 
 def run_name(overrides: Sequence[str], sweep_folder: str) -> str:
@@ -40,7 +57,7 @@ def run_name(overrides: Sequence[str], sweep_folder: str) -> str:
             others.append(f"{key}={value}")
     name = re.sub(r"[\s/\\]+", "-", ",".join([*names, *sorted(others)])) or "run"
     if len(name.encode()) > _LONGEST:
-        name = name.encode()[:_LONGEST].decode(errors="ignore") + "-" + hashlib.sha256(name.encode()).hexdigest()[:8]
+        name = name.encode()[:_LONGEST].decode(errors="ignore") + "-" + digest(name, length=8)
     return name
 
 

@@ -15,7 +15,7 @@ from flexhook import __version__
 from flexhook.convert.architecture import Architecture, infer
 from flexhook.convert.published import Mapped, from_published, to_published
 from flexhook.encoders.weight_files import WRAPPERS, read_checkpoint, read_weights, state_dict
-from flexhook.structures.whole_files import whole_file
+from flexhook.structures.files import atomic_write
 
 
 @dataclass
@@ -89,7 +89,7 @@ def write_ours(file: Path, mapped: Mapped, config: Mapping[str, Any], others: Ma
         "state_dict": {f"model.{k}": v for k, v in mapped.state.items()},
         "flexhook": {"version": __version__, "config": dict(config), "frozen": {}, "published": dict(others)},
     }
-    with whole_file(file) as temporary:
+    with atomic_write(file) as temporary:
         torch.save(content, temporary)
 
 
@@ -100,7 +100,7 @@ def write_published(file: Path, model: nn.Module, others: Mapping[str, Any]) -> 
         InputError: The model has a part that the published code has not.
     """
     mapped = to_published(model, model.state_dict())
-    with whole_file(file) as temporary:
+    with atomic_write(file) as temporary:
         torch.save({"model": mapped.state, **others}, temporary)
     return mapped
 

@@ -1,43 +1,32 @@
 """A cache of read videos on disk, so that a dataset of thousands of small files is parsed once.
 
 An entry is found by the reader's settings and the video's name, and holds the names, sizes and modification times of
-every file that it was read from: when one of them differs, or the entry is broken, the files are read again.
+every file that it was read from: when one of them differs, or the entry is damaged, the files are read again.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
 import os
-import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from scipy.sparse import csr_array
 
 from flexhook.datasets.problems import Report, strict
 from flexhook.datasets.reader import Reader
-from flexhook.errors import FlexHookError
+from flexhook.errors import InputError
 from flexhook.media.images import ImageFiles
 from flexhook.structures import Expression, TrackSet, Video
-from flexhook.structures.whole_files import whole_file
+from flexhook.structures.digests import Digest
+from flexhook.structures.disk_cache import DiskCache, Entry, EntryWriter, cache_folder
 
 log = logging.getLogger(__name__)
 
 #: To be raised whenever a reader or the form of an entry changes.
-VERSION = 1
+VERSION = 2
 _COLUMNS = ("frame", "identity", "box", "category", "confidence")
-
-
-def cache_folder() -> Path | None:
-    """``$FLEXHOOK_CACHE`` or ``~/.cache/flexhook``; None where ``FLEXHOOK_CACHE=off``."""
-    configured = os.environ.get("FLEXHOOK_CACHE", "")
-    if configured == "off":
-        return None
-    return Path(configured).expanduser() if configured else Path.home() / ".cache" / "flexhook"
 
 
 class CachedReader:
@@ -45,12 +34,13 @@ class CachedReader:
 
     Args:
         reader: Reads what is not in the cache.
-        folder: Folder of the cache, by default :func:`cache_folder`.
+        folder: Folder of the caches, by default :func:`~flexhook.structures.disk_cache.cache_folder`.
     """
 
     def __init__(self, reader: Reader, folder: str | Path | None = None) -> None:
         self.reader = reader
-        self.folder = cache_folder() if folder is None else Path(folder)
+        folder = cache_folder() if folder is None else Path(folder)
+        self.cache = None if folder is None else DiskCache(folder / "videos")
         self.splits: Mapping[str, Sequence[str]] = reader.splits
 
     def video_names(self, split: str | None = None) -> list[str]:
@@ -66,11 +56,10 @@ class CachedReader:
         return self.reader.settings(name)
 
     def entry(self, name: str) -> Path | None:
-        """The file that holds a video's entry; None where there is no cache."""
-        if self.folder is None:
+        """The folder of a video's entry; None where there is no cache."""
+        if self.cache is None:
             return None
-        key = f"{VERSION}\n{type(self.reader).__qualname__}\n{self.reader.settings(name)}\n{name}"
-        return self.folder / "videos" / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.npz"
+        return self.cache.path(name, str(VERSION), type(self.reader).__qualname__, self.reader.settings(name), name)
 
     def read(self, name: str, report: Report = strict) -> Video:
         """Read one video from the cache, else from its files; with a report of one's own, always from its files.
@@ -79,25 +68,27 @@ class CachedReader:
             flexhook.errors.InputError: Something of it is missing or malformed.
         """
         entry = self.entry(name)
-        if entry is None or report is not strict:
+        if self.cache is None or entry is None or report is not strict:
             return self.reader.read(name, report)
         state = state_of(self.reader.files(name))
-        kept = _load(entry, state)
-        if kept is not None:
-            video, warnings = kept
-            for warning in warnings:
+        kept = self.cache.find(entry)
+        if kept is not None and kept.meta["state"] == state:
+            for warning in kept.meta["warnings"]:
                 log.warning("%s", warning)
-            return video
+            return _load(kept)
         with _Warnings() as heard:
             video = self.reader.read(name)
         if isinstance(video.frames, ImageFiles):
-            _save(entry, video, state, heard.messages)
+            try:
+                self.cache.make(entry, lambda writer: _save(writer, video, state, heard.messages))
+            except InputError as error:
+                log.warning("%s The next run reads the files of %s again.", error, name)
         return video
 
 
 def state_of(files: Sequence[Path]) -> str:
     """A digest of names, sizes and modification times of files, and of the names in folders."""
-    digest = hashlib.sha256()
+    found = Digest()
     for path in map(str, files):
         try:
             status = os.stat(path)
@@ -107,8 +98,8 @@ def state_of(files: Sequence[Path]) -> str:
                 line = f"{path}\0{status.st_size}\0{status.st_mtime_ns}"
         except OSError:
             line = f"{path}\0missing"
-        digest.update(line.encode(errors="surrogateescape") + b"\n")
-    return digest.hexdigest()
+        found.add(line)
+    return found.hex(64)
 
 
 class _Warnings(logging.Handler):
@@ -129,8 +120,8 @@ class _Warnings(logging.Handler):
         logging.getLogger("flexhook.datasets").removeHandler(self)
 
 
-def _save(entry: Path, video: Video, state: str, warnings: Sequence[str]) -> None:
-    meta = {
+def _save(writer: EntryWriter, video: Video, state: str, warnings: Sequence[str]) -> None:
+    writer.meta = {
         "state": state,
         "name": video.name,
         "size": video.size,
@@ -140,36 +131,17 @@ def _save(entry: Path, video: Video, state: str, warnings: Sequence[str]) -> Non
         "expressions": [(e.sentence, e.slug, e.tags) for e in video.expressions],
         "warnings": list(warnings),
     }
-    columns = {name: getattr(video.truth, name) for name in _COLUMNS}
-    labels = {"indices": video.labels.indices.astype(np.int32), "indptr": video.labels.indptr.astype(np.int64)}
-    text = np.frombuffer(json.dumps(meta).encode(), np.uint8)
-    try:
-        with whole_file(entry) as temporary, open(temporary, "wb") as file:
-            np.savez(file, meta=text, **columns, **labels)
-    except (OSError, FlexHookError) as error:
-        log.warning("%s: the cache cannot be written (%s); the next run reads the files again", entry.parent, error)
+    for name in _COLUMNS:
+        writer.save(name, getattr(video.truth, name))
+    writer.save("indices", video.labels.indices.astype(np.int32))
+    writer.save("indptr", video.labels.indptr.astype(np.int64))
 
 
-def _load(entry: Path, state: str) -> tuple[Video, list[str]] | None:
-    """The video of an entry and the warnings of its reading; None where it is missing, outdated or broken."""
-    try:
-        with np.load(entry, allow_pickle=False) as data:
-            meta: dict[str, Any] = json.loads(data["meta"].tobytes())
-            if meta["state"] != state:
-                return None
-            arrays = {name: data[name] for name in (*_COLUMNS, "indices", "indptr")}
-        columns = {name: arrays[name] for name in _COLUMNS}
-        truth = TrackSet(**columns, categories=tuple(meta["categories"]))
-        expressions = tuple(Expression(sentence, slug, tuple(tags)) for sentence, slug, tags in meta["expressions"])
-        hit = np.ones(len(arrays["indices"]), bool)
-        shape = (len(truth), len(expressions))
-        labels = csr_array((hit, arrays["indices"], arrays["indptr"]), shape=shape)
-        height, width = meta["size"]
-        frames = ImageFiles(meta["frames"])
-        video = Video(meta["name"], (height, width), frames, truth, expressions, labels, meta["source"])
-        return video, meta["warnings"]
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
-        log.info("%s: the entry is broken (%s) and is made anew", entry, error)
-        return None
+def _load(entry: Entry) -> Video:
+    meta, arrays = entry.meta, {name: np.array(array) for name, array in entry.arrays.items()}
+    truth = TrackSet(**{name: arrays[name] for name in _COLUMNS}, categories=tuple(meta["categories"]))
+    expressions = tuple(Expression(sentence, slug, tuple(tags)) for sentence, slug, tags in meta["expressions"])
+    hit = np.ones(len(arrays["indices"]), bool)
+    labels = csr_array((hit, arrays["indices"], arrays["indptr"]), shape=(len(truth), len(expressions)))
+    height, width = meta["size"]
+    return Video(meta["name"], (height, width), ImageFiles(meta["frames"]), truth, expressions, labels, meta["source"])

@@ -11,7 +11,7 @@ from flexhook.datasets.problems import Report, strict
 from flexhook.errors import InputError
 from flexhook.structures import TrackSet
 from flexhook.structures.boxes import xywh_to_xyxy
-from flexhook.structures.whole_files import whole_file
+from flexhook.structures.files import atomic_write
 
 
 def read_mot(
@@ -78,7 +78,7 @@ def write_mot(path: str | Path, tracks: TrackSet, *, first_frame: int = 1) -> No
         tracks.confidence.tolist(),
         strict=True,
     )
-    with whole_file(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text(
             "".join(
                 f"{frame},{identity},{x:.6f},{y:.6f},{w:.6f},{h:.6f},{confidence:.6g},-1,-1,-1\n"

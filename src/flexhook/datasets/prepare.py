@@ -7,7 +7,6 @@ missing.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -25,7 +24,8 @@ from flexhook.datasets.refer_kitti import ReferKitti
 from flexhook.errors import InputError
 from flexhook.media.images import ImageFiles, read_image, resize
 from flexhook.structures import TrackSet, Video
-from flexhook.structures.whole_files import whole_file
+from flexhook.structures.digests import digest
+from flexhook.structures.files import atomic_write
 
 NOTE = "prepared.json"
 _DONE, _BEGUN = "done", "begun"
@@ -93,7 +93,7 @@ class Workshop:
         missing = [(path, write) for path, write in work if not (going_on and path.is_file())]
 
         def make(job: tuple[Path, Callable[[Path], None]]) -> None:
-            with whole_file(job[0]) as temporary:
+            with atomic_write(job[0], sync=False) as temporary:
                 job[1](temporary)
 
         with ThreadPoolExecutor() as pool:
@@ -103,7 +103,7 @@ class Workshop:
 
     def _remember(self, name: str, video: str, status: str, state: str) -> None:
         self._note.setdefault(name, {})[video] = [status, state]
-        with whole_file(self.out / NOTE) as temporary:
+        with atomic_write(self.out / NOTE) as temporary:
             temporary.write_text(json.dumps(self._note, indent=1, sort_keys=True), encoding="utf-8")
 
 
@@ -150,7 +150,7 @@ def label_files(
         rows[frame].append(f"{kind} {identity} {box}\n")
     pattern = FramePattern(reader.labels.pattern, reader.labels.first_frame)
     work = [(pattern.path(Path(), video, k), _text_writer("".join(lines))) for k, lines in enumerate(rows)]
-    shop.step("labels", video, _digest(state_of([source]), reader.settings(video), count), work)
+    shop.step("labels", video, digest(state_of([source]), reader.settings(video), str(count)), work)
 
 
 def resized_images(shop: Workshop, video: Video, key: str, height: int, suffix: str) -> None:
@@ -195,7 +195,7 @@ def resized_images(shop: Workshop, video: Video, key: str, height: int, suffix: 
             if video.name not in shop.videos(step):
                 raise _not_ours(old)
             old.unlink()
-    shop.step(step, video.name, _digest(state_of([Path(p) for p in paths]), size, suffix), work)
+    shop.step(step, video.name, digest(state_of([Path(p) for p in paths]), str(size), str(suffix)), work)
 
 
 def trackeval_truth(shop: Workshop, video: Video, state: str) -> None:
@@ -230,7 +230,7 @@ def index(shop: Workshop, name: str, reader: Reader, videos: list[Video], states
     for split, names in reader.splits.items():
         lines = [f"{n}+{e.slug}\n" for n in names if n in by_name for e in by_name[n].expressions]
         work.append((Path("seqmaps") / f"{split}.txt", _text_writer("".join(lines))))
-    shop.step("index", "", _digest(name, sorted(states.items()), sorted(reader.splits.items())), work)
+    shop.step("index", "", digest(name, repr(sorted(states.items())), repr(sorted(reader.splits.items()))), work)
 
 
 def _describe(video: Video) -> dict[str, object]:
@@ -253,6 +253,3 @@ def _text_writer(text: str) -> Callable[[Path], None]:
 
     return write
 
-
-def _digest(*parts: object) -> str:
-    return hashlib.sha256(repr(parts).encode()).hexdigest()

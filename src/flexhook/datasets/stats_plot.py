@@ -11,7 +11,7 @@ import numpy as np
 
 from flexhook.datasets.expressions import ATTRIBUTES
 from flexhook.datasets.stats import SplitStats
-from flexhook.structures.whole_files import whole_file
+from flexhook.structures.files import atomic_write
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
@@ -61,7 +61,7 @@ def plot_stats(
         _quality(axes.flat[11], {split: (quality or {}).get(split, {}) for split in shown}, colours)
         handles = [plt.Rectangle((0, 0), 1, 1, color=colour) for colour in colours.values()]
         figure.legend(handles, list(colours), loc="outside lower center", ncols=len(colours), frameon=False)
-        with whole_file(path) as temporary, open(temporary, "wb") as file:
+        with atomic_write(path) as temporary, open(temporary, "wb") as file:
             figure.savefig(file, dpi=110, format="png")
         plt.close(figure)
 

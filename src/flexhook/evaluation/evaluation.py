@@ -16,7 +16,7 @@ import numpy as np
 from flexhook.datasets.expressions import ATTRIBUTES, attributes
 from flexhook.errors import InputError
 from flexhook.evaluation.statistics import METRICS, Statistics
-from flexhook.structures.whole_files import whole_file
+from flexhook.structures.files import atomic_write
 
 ANSWERS = ("model", "oracle", "accept_all")
 AGAIN = "Evaluate the run with `flexhook evaluate`"
@@ -148,7 +148,7 @@ class Evaluation:
     def write_expressions_csv(self, path: str | Path) -> None:
         """Write :meth:`rows` as ``expressions.csv``."""
         rows = self.rows()
-        with whole_file(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as stream:
+        with atomic_write(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as stream:
             table = csv.DictWriter(stream, list(rows[0]))
             table.writeheader()
             table.writerows(rows)
@@ -159,7 +159,7 @@ class Evaluation:
         arrays |= {"tags": np.array([json.dumps(info.tags) for info in self.sequences]), "labels": self.labels}
         for answer, statistics in self.answers.items():
             arrays |= statistics.arrays(answer)
-        with whole_file(path) as temporary, open(temporary, "wb") as stream:
+        with atomic_write(path) as temporary, open(temporary, "wb") as stream:
             np.savez_compressed(stream, **arrays)  # type: ignore[arg-type]
 
     @classmethod

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from flexhook.errors import InputError
 from flexhook.evaluation.jobs import Job
 from flexhook.evaluation.overlaps import Boxes
 from flexhook.structures import TrackSet
+from flexhook.structures.files import atomic_folder
 
 ROW = "frame,identity,x,y,w,h[,confidence,...]"
 FILES = ("gt.txt", "predict.txt")
@@ -209,7 +209,6 @@ def write_trackeval_folder(
         InputError: Something else lies where the video's folder should be, or the folder cannot be written to.
     """
     place = Path(folder) / video
-    temporary = place.with_name(f".{place.name}.{os.getpid()}.tmp")
     if place.exists() and not _holds_only_sequences(place):
         raise InputError(
             "the folder holds other things than sequences",
@@ -218,19 +217,11 @@ def write_trackeval_folder(
             expected="no such folder, or one written by an earlier evaluation",
         )
     lines = [np.array(_lines(part), object) for part in (truth, tracks)]
-    try:
+    with atomic_folder(place, replace=True, sync=False) as temporary:
         for slug, *rows in zip(slugs, truth_rows, track_rows, strict=True):
-            (temporary / slug).mkdir(parents=True)
+            (temporary / slug).mkdir()
             for name, text, chosen in zip(FILES, lines, rows, strict=True):
                 (temporary / slug / name).write_text("".join(text[chosen]))
-        shutil.rmtree(place, ignore_errors=True)
-        os.replace(temporary, place)
-    except OSError as error:
-        raise InputError(
-            f"the results cannot be written ({error.strerror})", file=place, hint="Choose another output folder"
-        ) from None
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
     return place
 
 

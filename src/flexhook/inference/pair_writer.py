@@ -15,8 +15,10 @@ import numpy as np
 from flexhook.errors import InputError
 from flexhook.inference.smoothing import smooth_tracks
 from flexhook.structures import Expression, TrackSet
+from flexhook.structures.files import allocate, atomic_write, not_written
 from flexhook.structures.result_files import assemble_pairs, check_finite, finished_job, job_digest, result_file
-from flexhook.structures.whole_files import whole_file
+
+AGAIN = "Make room on the disk and run the command again: it goes on where it was"
 
 
 class PairWriter:
@@ -129,7 +131,7 @@ class PairWriter:
                     source.seek(0)
                     shutil.copyfileobj(source, stream, 1 << 20)
 
-                assemble_pairs(self.folder, self.video, self.tracks, self.expressions, self.key, self.model, write)
+                assemble_pairs(self.folder, self.video, self.tracks, self.expressions, self.key, self.model, write, AGAIN)
         except OSError as error:
             raise self._not_written(error) from None
         self.finished = True
@@ -138,13 +140,13 @@ class PairWriter:
         return self.path
 
     def _not_written(self, error: OSError) -> InputError:
-        return InputError(f"the scores cannot be written ({error.strerror})", file=self._partial,
-                          hint="Make room on the disk and run the command again: it goes on where it was")
+        return not_written(self._partial, error, "scores", hint=AGAIN)
 
     def _smoothed(self, shape: tuple[int, int, int]) -> IO[bytes]:
         """The rows smoothed along their tracks, in a file of the hidden folder."""
         path = self._partial / "smoothed"
-        shutil.copyfile(self._partial / "logits", path)  # takes the room: a mapped file that finds none ends the process
+        with open(path, "wb") as file:
+            allocate(file.fileno(), len(self._written) * self._row)
         rows = np.memmap(self._partial / "logits", "<f4", "r", shape=shape)
         smoothed = np.memmap(path, "<f4", "r+", shape=shape)
         smooth_tracks(rows, smoothed, self.tracks.tracks().values(), self.smoothing)
@@ -175,17 +177,12 @@ class PairWriter:
                 with open(logits, "wb") as stream:
                     stream.truncate(n * self._row)
                 rows.write_bytes(bytes(n))
-                with whole_file(job) as temporary:  # last: the folder is of this job only when it is complete
+                with atomic_write(job) as temporary:  # last: the folder is of this job only when it is complete
                     temporary.write_text(self._job)
             self._logits = open(logits, "r+b")
             return np.frombuffer(rows.read_bytes(), np.uint8) == 1
         except OSError as error:
-            raise InputError(
-                f"the scores cannot be written ({error.strerror})",
-                file=self._partial,
-                expected="a folder to write scores to",
-                hint="Choose another output folder",
-            ) from None
+            raise not_written(self._partial, error, "scores") from None
 
     def _locked(self) -> IO[bytes]:
         """The lock of the hidden folder, held until the file is closed, however the process ends.

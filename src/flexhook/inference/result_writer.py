@@ -12,6 +12,7 @@ import numpy as np
 from flexhook.errors import InputError
 from flexhook.inference.pair_writer import PairWriter
 from flexhook.structures import Expression, ExpressionResult, PairResults, Results, RowResults, TrackSet
+from flexhook.structures.files import atomic_write
 from flexhook.structures.result_files import (
     assemble_pairs,
     finished_job,
@@ -20,7 +21,6 @@ from flexhook.structures.result_files import (
     result_file,
     write_rows,
 )
-from flexhook.structures.whole_files import whole_file
 
 ROWS = 4096
 """Observations of all expressions of a video that are merged at a time."""
@@ -120,7 +120,7 @@ class _RowFolder:
             if not (named.is_file() and named.read_text() == self.job):
                 shutil.rmtree(self.folder, ignore_errors=True)
                 self.folder.mkdir(parents=True)
-                with whole_file(named) as temporary:
+                with atomic_write(named) as temporary:
                     temporary.write_text(self.job)
         except OSError as error:
             raise InputError(f"the results cannot be written ({error.strerror})", file=self.folder,
@@ -138,7 +138,8 @@ class _RowFolder:
         if self.done or expression not in self.block.expressions:
             raise ValueError(f"no results of '{expression.sentence}' are asked for")
         columns = {name: getattr(tracks, name) for name in ("frame", "identity", "box", "category")}
-        with whole_file(self._file(self.block.expressions.index(expression))) as temporary, open(temporary, "wb") as file:
+        path = self._file(self.block.expressions.index(expression))
+        with atomic_write(path, sync=False) as temporary, open(temporary, "wb") as file:
             np.savez(file, **columns, score=score, accepted=accepted, categories=np.array(tracks.categories, "U"))
 
     def read(self) -> Iterator[ExpressionResult]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -12,27 +11,26 @@ import numpy as np
 
 from flexhook.media.images import frames_fingerprint
 from flexhook.structures import Video
-from flexhook.structures.whole_files import whole_folder
+from flexhook.structures.disk_cache import DiskCache, Entry, EntryWriter
 
 
 class ImageCache:
-    """Resized frames per video, memory-mapped from a folder and shared by all processes of a machine.
+    """Resized frames per video, memory-mapped and shared by all processes of a machine.
 
-    A video's frames lie in ``<folder>/<video>-<key>/frames.npy``, uncompressed (a frame of 224x672 takes 0.45 MB); the key
-    covers the image size and the frames' files. Folders are complete or absent.
+    A video's frames are uncompressed (a frame of 224x672 takes 0.45 MB); the entry's key covers the image size and the
+    frames' files.
 
     Args:
-        folder: Where the cache lies; several runs may share it.
+        folder: Where the entries are; several runs may share it.
         image_size: (height, width) of the cached frames.
     """
 
     def __init__(self, folder: str | Path, image_size: tuple[int, int]) -> None:
-        self.folder, self.image_size = Path(folder), (int(image_size[0]), int(image_size[1]))
+        self.cache, self.image_size = DiskCache(folder), (int(image_size[0]), int(image_size[1]))
 
     def place(self, video: Video) -> Path:
         """The folder of a video's frames."""
-        key = f"{self.image_size} {frames_fingerprint(video)} {np.unique(video.truth.frame).tobytes().hex()}"
-        return self.folder / f"{video.name}-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
+        return self.cache.path(video.name, str(self.image_size), frames_fingerprint(video), np.unique(video.truth.frame))
 
     def fill(self, video: Video, load: Callable[[int], np.ndarray], num_threads: int | None = None) -> bool:
         """Make sure that the frames in which a video has true objects are there.
@@ -48,41 +46,37 @@ class ImageCache:
         Raises:
             InputError: A frame does not decode, or the folder cannot be written to.
         """
-        target = self.place(video)
-        if target.is_dir():
-            return False
-        index = np.unique(video.truth.frame)
-        with whole_folder(target) as work:
-            np.save(work / "index.npy", index)
-            shape = (len(index), *self.image_size, 3)
-            frames = np.lib.format.open_memmap(work / "frames.npy", mode="w+", dtype=np.uint8, shape=shape)
+
+        def write(writer: EntryWriter) -> None:
+            index = np.unique(video.truth.frame)
+            writer.save("index", index)
+            frames = writer.create("frames", np.uint8, (len(index), *self.image_size, 3))
             threads = 1 if getattr(video.frames, "sequential", False) else num_threads or os.cpu_count()
             with ThreadPoolExecutor(threads) as pool:
                 for at, image in enumerate(pool.map(load, index.tolist())):
                     frames[at] = image
-            frames.flush()
-        return True
+
+        return self.cache.fetch(self.place(video), write)[1]
 
     def open(self, video: Video) -> CachedFrames:
         """The frames of a video that was filled."""
-        return CachedFrames(self.place(video))
+        return CachedFrames(Entry(self.place(video)))
 
 
 class CachedFrames:
     """The cached frames of one video.
 
     Args:
-        folder: Their folder.
+        entry: Their entry.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.frames = np.load(folder / "frames.npy", mmap_mode="r")
-        self.place = {int(frame): at for at, frame in enumerate(np.load(folder / "index.npy"))}
+    def __init__(self, entry: Entry) -> None:
+        self.entry, self.frames = entry, entry.arrays["frames"]
+        self.place = {int(frame): at for at, frame in enumerate(entry.arrays["index"])}
 
     def __reduce__(self) -> tuple:
         """For loading processes that are spawned: the files are named, not copied."""
-        return CachedFrames, (self.folder,)
+        return CachedFrames, (self.entry,)
 
     def __contains__(self, frame: int) -> bool:
         return frame in self.place

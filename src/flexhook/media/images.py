@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ from PIL import Image, UnidentifiedImageError
 
 from flexhook.errors import InputError
 from flexhook.structures import Video
+from flexhook.structures.digests import Digest
 
 
 def read_image(path: str | Path) -> np.ndarray:
@@ -87,15 +87,15 @@ class ImageFiles:
 
 def frames_fingerprint(video: Video) -> str:
     """A digest of a video's size and frames: names (without their folders, so that data may move), sizes and times of files."""
-    digest = hashlib.sha256(f"{video.size}{len(video.frames)}".encode())
+    found = Digest(f"{video.size}{len(video.frames)}")
     for k in range(len(video.frames)):
         name = video.frames.name(k)
         try:
             stat = os.stat(name)
-            digest.update(f"{Path(name).name}{stat.st_size}{stat.st_mtime_ns}".encode())
+            found.add(Path(name).name, f"{stat.st_size} {stat.st_mtime_ns}")
         except OSError:  # no file of its own: a frame of a video file, or nothing
-            digest.update(Path(name).name.encode())
+            found.add(Path(name).name)
     if hasattr(video.frames, "path"):
         stat = os.stat(video.frames.path)
-        digest.update(f"{stat.st_size}{stat.st_mtime_ns}".encode())
-    return digest.hexdigest()[:16]
+        found.add(f"{stat.st_size} {stat.st_mtime_ns}")
+    return found.hex()

@@ -19,8 +19,8 @@ from av.video.reformatter import Colorspace, VideoReformatter
 
 from flexhook.errors import InputError
 from flexhook.media.images import ImageFiles
+from flexhook.structures.files import atomic_write
 from flexhook.structures.video import Frames
-from flexhook.structures.whole_files import whole_file
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
 BT709 = 1  # number of ITU-T BT.709 in H.273, for matrix, primaries and transfer alike
@@ -260,7 +260,7 @@ class VideoWriter:
 
     def __enter__(self) -> VideoWriter:
         self._stack.__enter__()
-        temporary = self._stack.enter_context(whole_file(self.path))
+        temporary = self._stack.enter_context(atomic_write(self.path))
         self._container = self._stack.enter_context(
             av.open(str(temporary), "w", format="mp4", options={"movflags": "faststart"})
         )

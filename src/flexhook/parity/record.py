@@ -17,7 +17,7 @@ from flexhook.errors import InputError
 from flexhook.methods.flexhook.network import FlexHook
 from flexhook.parity.compare import compute, load
 from flexhook.parity.golden import read_golden
-from flexhook.structures.whole_files import whole_file
+from flexhook.structures.files import atomic_write
 
 
 def record(folder: Path, seed: int = 0, windows: int = 2) -> list[Path]:
@@ -42,7 +42,7 @@ def record(folder: Path, seed: int = 0, windows: int = 2) -> list[Path]:
     if state in written:
         model = draw_weights(architecture.build())
         tensors = {k: v.contiguous() for k, v in to_published(model, model.state_dict()).state.items()}
-        with whole_file(state) as temporary:
+        with atomic_write(state) as temporary:
             safetensors.torch.save_file(tensors, temporary)
     if inputs in written:
         sentences = read_json(folder / "config.json").get("num_expressions", 3)
@@ -51,7 +51,7 @@ def record(folder: Path, seed: int = 0, windows: int = 2) -> list[Path]:
     found, gradients = compute(load(golden, torch.float64, str(state)), golden, torch.float64)
     numbers = {k: float(found.pop(k)) for k in ("regulariser", "loss") if k in found}
     _save_arrays(outputs, found)
-    with whole_file(scalars) as temporary:
+    with atomic_write(scalars) as temporary:
         temporary.write_text(json.dumps({**numbers, "grad_norms": gradients}, indent=1) + "\n")
     return [*written, outputs, scalars]
 
@@ -95,5 +95,5 @@ def draw_inputs(architecture: Architecture, windows: int, sentences: int) -> dic
 
 
 def _save_arrays(file: Path, arrays: dict[str, np.ndarray]) -> None:
-    with whole_file(file) as temporary, temporary.open("wb") as stream:
+    with atomic_write(file) as temporary, temporary.open("wb") as stream:
         np.savez_compressed(stream, **arrays)  # type: ignore[arg-type]

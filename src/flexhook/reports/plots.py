@@ -15,7 +15,7 @@ from flexhook.evaluation.statistics import ALPHAS
 from flexhook.reports.comparison import Comparison
 from flexhook.reports.runs import Group
 from flexhook.reports.scores import LIMITS, attribute_groups, limits, shared_limits
-from flexhook.structures.whole_files import whole_file
+from flexhook.structures.files import atomic_write
 
 # The palette of Okabe and Ito, as in the other pictures.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8A6D00", "#000000")
@@ -213,6 +213,6 @@ def _style(k: int) -> dict:
 
 
 def _save(path: Path, figure: Figure) -> Path:
-    with whole_file(path) as temporary:
+    with atomic_write(path) as temporary:
         figure.savefig(temporary, format="png")
     return path

@@ -15,8 +15,8 @@ from flexhook.datasets.expressions import attributes
 from flexhook.reports.comparison import Spread
 from flexhook.reports.runs import Group
 from flexhook.reports.table import Table
+from flexhook.structures.files import atomic_write
 from flexhook.structures.reference_points import NAME, read_reference_points
-from flexhook.structures.whole_files import whole_file
 
 Points = Mapping[str, Sequence[np.ndarray]]
 KINDS = ("paraphrases", "contrasting", "other different")
@@ -111,6 +111,6 @@ def points_picture(path: Path, image: np.ndarray, rows: Mapping[str, Points], pa
             axes.set(xlim=(0, width), ylim=(height, 0), xticks=[], yticks=[])
             axes.set_title(name, loc="left", fontsize=10, fontweight="bold")
             axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.02), frameon=False, fontsize=9, ncols=1)
-    with whole_file(path) as temporary:
+    with atomic_write(path) as temporary:
         figure.savefig(temporary, format="png")
     return path

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -18,9 +17,8 @@ from yaml import YAMLError
 
 from flexhook.errors import InputError
 from flexhook.evaluation.evaluation import Evaluation
+from flexhook.training.run_folder import SEED_FOLDER
 from flexhook.training.running import FAILED
-
-SEED_FOLDER = re.compile(r"seed_?\d+")
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,7 +13,7 @@ from flexhook.reports.published import published
 from flexhook.reports.runs import Group
 from flexhook.reports.scores import attribute_table, cost_table, score_table, shared_limits, value_rows
 from flexhook.reports.table import csv_text
-from flexhook.structures.whole_files import whole_file
+from flexhook.structures.files import atomic_write
 
 NOTES = {
     "HOTA": "HOTA, DetA and AssA are pooled over all (video, expression) sequences; *mean HOTA* is the mean over them, "
@@ -62,7 +62,7 @@ def write_report(
     pictures = write_plots(folder, groups, compared, axis)
     texts[page] = "\n".join(_page(groups, compared, title, table.markdown(), pictures, before, after, problems))
     for name, text in texts.items():
-        with whole_file(folder / name) as temporary:
+        with atomic_write(folder / name) as temporary:
             temporary.write_text(text, encoding="utf-8")
     return folder / page
 

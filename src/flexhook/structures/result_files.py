@@ -11,10 +11,8 @@ without dates: equal results, equal bytes. Large members are mapped when they ar
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
-import os
 import struct
 import zipfile
 import zlib
@@ -25,10 +23,11 @@ from typing import IO
 import numpy as np
 
 from flexhook.errors import InputError
+from flexhook.structures.digests import digest
+from flexhook.structures.files import atomic_write
 from flexhook.structures.results import ExpressionResult, PairResults, Results, RowResults
 from flexhook.structures.tracks import TrackSet
 from flexhook.structures.video import Expression
-from flexhook.structures.whole_files import whole_file
 
 AGAIN = "Score the video again with `flexhook score`"
 COLUMNS = ("frame", "identity", "box", "category", "confidence")
@@ -75,7 +74,7 @@ def write_expressions(folder: str | Path, expressions: Mapping[str, Sequence[Exp
         video: [{"sentence": e.sentence, "slug": e.slug, "tags": list(e.tags)} for e in entries]
         for video, entries in expressions.items()
     }
-    with whole_file(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     return path
 
@@ -274,12 +273,13 @@ def assemble_pairs(
     key: str,
     model: str,
     write_logits: Callable[[IO[bytes]], None],
+    hint: str | None = None,
 ) -> Path:
-    """Write a video's ``.npz``; ``write_logits`` writes the logits' ``.npy``, header and all, to a stream."""
+    """Write a video's ``.npz``; ``write_logits`` writes the logits' ``.npy`` with its header to a stream."""
     path = result_file(folder, video)
     job = job_digest(tracks, expressions, key, model)
     small = {name: getattr(tracks, name) for name in COLUMNS} | _labels_of(expressions, tracks.categories, model, job)
-    _write_npz(path, {"format": np.array("pairs"), **small}, {"logits": write_logits})
+    _write_npz(path, {"format": np.array("pairs"), **small}, {"logits": write_logits}, hint)
     return path
 
 
@@ -295,9 +295,11 @@ def _labels_of(expressions: Sequence[Expression], categories: Sequence[str], mod
     }
 
 
-def _write_npz(path: Path, small: Mapping[str, np.ndarray], large: Mapping[str, Callable[[IO[bytes]], None]]) -> None:
+def _write_npz(
+    path: Path, small: Mapping[str, np.ndarray], large: Mapping[str, Callable[[IO[bytes]], None]], hint: str | None = None
+) -> None:
     """Write arrays, and members that are written piece by piece, to a file that is whole or not there."""
-    with whole_file(path) as temporary, open(temporary, "wb") as out:
+    with atomic_write(path, hint=hint) as temporary, open(temporary, "wb") as out:
         with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:
             for name, array in small.items():
                 with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w") as stream:
@@ -305,8 +307,6 @@ def _write_npz(path: Path, small: Mapping[str, np.ndarray], large: Mapping[str, 
             for name, write in large.items():
                 with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as stream:
                     write(stream)
-        out.flush()
-        os.fsync(out.fileno())
 
 
 def _read_npz(path: Path) -> tuple[str, dict[str, np.ndarray]]:
@@ -381,10 +381,8 @@ def model_of(path: Path) -> str | None:
 
 def job_digest(tracks: TrackSet, expressions: Sequence[Expression], key: str, model: str) -> str:
     """What was scored, in 64 characters: the columns of the tracks, the expressions, the key and the model."""
-    digest = hashlib.sha256(json.dumps([key, model, [(e.sentence, e.slug) for e in expressions], tracks.categories]).encode())
-    for name in COLUMNS:
-        digest.update(np.ascontiguousarray(getattr(tracks, name)).tobytes())
-    return digest.hexdigest()
+    names = json.dumps([key, model, [(e.sentence, e.slug) for e in expressions], tracks.categories])
+    return digest(names, *(getattr(tracks, name) for name in COLUMNS), length=64)
 
 
 def check_finite(values: np.ndarray, video: str, path: Path | None = None) -> np.ndarray:

@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from flexhook.configuration.config_folder import config_folder
+from flexhook.configuration.resolvers import config_folder
 from flexhook.errors import ConfigError
 from flexhook.reports.comparison import PREVIOUS
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hydra.utils import instantiate
 
@@ -15,11 +15,9 @@ from flexhook.reports.point_distances import contrasting_pairs, distance_table, 
 from flexhook.reports.runs import Group, read_those_that_read, short_names
 from flexhook.reports.write import write_report
 from flexhook.structures.reference_points import NAME, read_reference_points
+from flexhook.sweeps.multirun import Sweep
 from flexhook.sweeps.study import Study
 from flexhook.training.resume import accepted
-
-if TYPE_CHECKING:
-    from flexhook.sweeps.sweep import Sweep
 
 LEARNT = "learnt.md"
 

@@ -8,11 +8,13 @@ from functools import lru_cache
 import numpy as np
 
 from flexhook.synthetic.camera import NEAR, place
+from flexhook.synthetic.kinds import COLOURS
 from flexhook.synthetic.parts import Part
+from flexhook.synthetic.people import cyclist, pedestrian
 from flexhook.synthetic.scene import Scene
-from flexhook.synthetic.shapes import shape
 from flexhook.synthetic.streets import blocks_near, trees_near
 from flexhook.synthetic.thing import HISTORY, Thing
+from flexhook.synthetic.vehicles import bus, car, truck, van
 
 #: Objects, trees and houses farther than this, in metres, are not drawn.
 OBJECT_RANGE, TREE_RANGE, BLOCK_RANGE = 75.0, 60.0, 75.0
@@ -124,3 +126,13 @@ def farthest_first(solids: list[Solid], eye: np.ndarray) -> list[Solid]:
         waiting = waiting - behind[k]
         order.append(solids[k])
     return order
+
+
+def shape(kind: str, size: tuple[float, float, float], colour: str, stride: float = 0.0) -> list[Part]:
+    """Parts of an object of a kind, (length, width, height) in metres and a colour of :data:`COLOURS`."""
+    paint = COLOURS[colour]
+    if kind == "pedestrian":
+        return pedestrian(*size, paint, stride)
+    if kind == "cyclist":
+        return cyclist(*size, paint, stride)
+    return {"car": car, "van": van, "truck": truck, "bus": bus}[kind](*size, paint)

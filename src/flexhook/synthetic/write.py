@@ -6,10 +6,8 @@ import contextlib
 import json
 import logging
 import os
-import shutil
 import signal
 import sys
-import tempfile
 import threading
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -22,6 +20,7 @@ from flexhook.errors import InputError
 from flexhook.media.images import ImageFiles
 from flexhook.structures import Video
 from flexhook.structures.boxes import xyxy_to_xywh
+from flexhook.structures.files import atomic_folder
 from flexhook.synthetic.config import VERSION, WorldConfig
 from flexhook.synthetic.drawing import picture_names
 from flexhook.synthetic.tracker_errors import simulate_tracker
@@ -51,24 +50,13 @@ def generate(root: str | Path, config: WorldConfig, workers: int | None = None) 
     """
     root = Path(root)
     _refuse_full(root)
-    try:
-        root.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{root.name}.", suffix=".tmp", dir=root.parent))
-    except OSError as error:
-        problem, hint = f"the folder cannot be made ({error.strerror})", "Choose a folder that you may write to"
-        raise InputError(problem, file=root, expected="a new folder", hint=hint) from None
-    try:
-        with _ended_in_order():
-            log.info("simulating and drawing %d videos of %d frames", sum(map(len, config.splits.values())), config.frames)
-            videos = simulate_world(config, workers, temporary / _IMAGES)
-            spread(_write_video, [(temporary, video, config) for video in videos.values()], workers)
-            text = json.dumps(_manifest(videos, config), indent=1)
-            (temporary / MANIFEST).write_text(text + "\n", encoding="utf-8")
-            temporary.chmod(0o755)
-            _refuse_full(root)
-            os.replace(temporary, root)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    with _ended_in_order(), atomic_folder(root) as temporary:
+        log.info("simulating and drawing %d videos of %d frames", sum(map(len, config.splits.values())), config.frames)
+        videos = simulate_world(config, workers, temporary / _IMAGES)
+        spread(_write_video, [(temporary, video, config) for video in videos.values()], workers)
+        text = json.dumps(_manifest(videos, config), indent=1)
+        (temporary / MANIFEST).write_text(text + "\n", encoding="utf-8")
+        _refuse_full(root)
     log.info("wrote %s", root)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import shutil
 from collections.abc import Iterator
@@ -15,7 +14,8 @@ from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.pytorch.callbacks import ModelCheckpoint
 
 from flexhook.errors import InputError
-from flexhook.structures.whole_files import whole_file
+from flexhook.structures.digests import Digest
+from flexhook.structures.files import atomic_write
 from flexhook.training.csv_log import keep_rows
 
 log = logging.getLogger(__name__)
@@ -38,7 +38,7 @@ def write_checkpoint(path: Path, content: dict[str, Any]) -> None:
         InputError: It cannot be written; what torch says of a full disk does not name it.
     """
     try:
-        with whole_file(path) as temporary:
+        with atomic_write(path) as temporary:
             torch.save(content, temporary)
     except (OSError, RuntimeError) as error:
         free = shutil.disk_usage(path.parent).free / 1e6
@@ -132,12 +132,11 @@ def read_checkpoint(path: str | Path) -> dict:
 
 def weights_fingerprint(module: torch.nn.Module) -> str:
     """A digest of a module's class, parameters and buffers (names, shapes, values)."""
-    digest = hashlib.sha256(type(module).__qualname__.encode())
+    found = Digest(type(module).__qualname__)
     for name, tensor in module.state_dict().items():
-        digest.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
-        digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes() if tensor.dim() else
-                      str(tensor.item()).encode())
-    return digest.hexdigest()[:16]
+        found.add(f"{name}{tuple(tensor.shape)}{tensor.dtype}")
+        found.add(tensor.detach().cpu().reshape(-1).contiguous().view(torch.uint8).numpy())
+    return found.hex()
 
 
 def load_weights(module: torch.nn.Module, checkpoint: dict, path: str | Path) -> None:

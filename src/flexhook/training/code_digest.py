@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import site
 import sysconfig
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import flexhook
+from flexhook.structures.digests import Digest
 
 
 def code_digests(config: Any) -> dict[str, str]:
@@ -66,7 +66,7 @@ def _sources(folder: Path) -> list[Path]:
 
 
 def _digest(paths: Sequence[Path]) -> str:
-    digest = hashlib.sha256()
+    found = Digest()
     for path in dict.fromkeys(paths):
-        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
-    return digest.hexdigest()[:16]
+        found.add(path.name, path.read_bytes())
+    return found.hex()

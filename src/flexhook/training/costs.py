@@ -6,8 +6,6 @@ Times differ between two runs of the same seed, so they do not stand among the m
 from __future__ import annotations
 
 import json
-import resource
-import sys
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -18,6 +16,7 @@ import torch
 from lightning.pytorch.callbacks import Callback
 
 from flexhook.inference.score import VideoReport
+from flexhook.memory import peak_memory, reset_peak_memory
 from flexhook.training.run_folder import write_json
 
 
@@ -46,28 +45,6 @@ class EpochTimes(Callback):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from these epochs."""
         self.seconds = list(state["seconds"])
-
-
-def reset_peak_memory() -> None:
-    """Begin to watch the peak memory anew, where the system lets us (Linux, CUDA): several runs share a process."""
-    if torch.cuda.is_available():
-        torch.cuda.reset_peak_memory_stats()
-    try:
-        Path("/proc/self/clear_refs").write_text("5")
-    except OSError:
-        pass
-
-
-def peak_memory(device: torch.device) -> float:
-    """Peak memory in MB: allocated on the GPU, or of this process where there is none."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device) / 1e6
-    try:
-        lines = Path("/proc/self/status").read_text().splitlines()
-        return next(float(line.split()[1]) * 1024 / 1e6 for line in lines if line.startswith("VmHWM"))
-    except (OSError, StopIteration):
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6
 
 
 def _noted(path: Path) -> dict[str, float]:
@@ -108,5 +85,5 @@ class RunCosts:
 
     def note(self, device: torch.device) -> None:
         """Take the peak memory and write meta.json again with ``costs``."""
-        self.costs["peak_memory_MB"] = max(peak_memory(device), self._peak)
+        self.costs["peak_memory_MB"] = max(peak_memory(device) / 1e6, self._peak)
         write_json(self.path, json.loads(self.path.read_text()) | {"costs": self.costs})

@@ -9,7 +9,7 @@ from typing import Any
 from lightning.pytorch.loggers.logger import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
-from flexhook.structures.whole_files import whole_file
+from flexhook.structures.files import atomic_write
 
 
 class CSVLog(Logger):
@@ -83,7 +83,7 @@ def _read(path: Path) -> dict[int, dict[str, float]]:
 
 def _write(path: Path, rows: dict[int, dict[str, float]]) -> None:
     columns = list(dict.fromkeys(["step", "epoch", *(name for row in rows.values() for name in sorted(row))]))
-    with whole_file(path) as temporary, open(temporary, "w", newline="") as stream:
+    with atomic_write(path) as temporary, open(temporary, "w", newline="") as stream:
         writer = csv.DictWriter(stream, columns)
         writer.writeheader()
         writer.writerows(rows[k] for k in sorted(rows))

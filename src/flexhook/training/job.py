@@ -26,8 +26,7 @@ from flexhook.training.build import build_datamodule, build_method, build_reader
 from flexhook.training.callbacks import CheckpointContent, SharedBuffers
 from flexhook.training.checkpoints import WholeCheckpoints, load_weights, read_checkpoint, take_over
 from flexhook.training.costs import EpochTimes, RunCosts
-from flexhook.training.own_gpu import take_gpu
-from flexhook.training.precision import fast_precision
+from flexhook.training.devices import fast_precision, take_gpu
 from flexhook.training.ranks import StartedRanks, num_processes, run_ranks
 from flexhook.training.results import evaluate_split, leave_curves, leave_sheets
 from flexhook.training.resume import best_value, go_on, warn_of_another_model

@@ -10,7 +10,7 @@ from pathlib import Path
 from omegaconf import OmegaConf
 
 from flexhook.configuration.mistakes import as_mistake
-from flexhook.structures.whole_files import whole_file
+from flexhook.structures.files import atomic_write
 from flexhook.training.ranks import end_with_parent, mistake_file
 
 
@@ -32,7 +32,7 @@ def main() -> int:
             if any((folder / "logs").glob("*.mistake")):  # another process found it and went: only the connection failed here
                 return 1
             raise
-        with whole_file(mistake_file(folder / "logs", rank)) as temporary:
+        with atomic_write(mistake_file(folder / "logs", rank)) as temporary:
             temporary.write_text(str(known))
         return 2
     return 0

@@ -13,8 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from flexhook.configuration.flat_config import FREE, flat_config, within
 from flexhook.errors import ConfigError
-from flexhook.reports.runs import SEED_FOLDER
-from flexhook.training.run_folder import data_fingerprint, meta, read_config
+from flexhook.training.run_folder import SEED_FOLDER, data_fingerprint, meta, read_config
 from flexhook.training.running import FAILED
 
 log = logging.getLogger(__name__)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import platform
+import re
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
 from importlib import metadata
@@ -17,22 +17,24 @@ from omegaconf import DictConfig, OmegaConf
 from flexhook import __version__
 from flexhook.datasets.reader import Reader
 from flexhook.errors import ConfigError, InputError
-from flexhook.structures.whole_files import whole_file
+from flexhook.structures.digests import Digest
+from flexhook.structures.files import atomic_write
 from flexhook.training.code_digest import code_digests
 
+SEED_FOLDER = re.compile(r"seed_?\d+")  #: Name of a run's folder in its sweep.
 PACKAGES = ("torch", "torchvision", "lightning", "hydra-core", "transformers", "timm", "trackeval", "numpy")
 
 
 def write_json(path: Path, content: Any) -> None:
     """Write JSON whole or not at all."""
-    with whole_file(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text(json.dumps(content, indent=1, sort_keys=False) + "\n")
 
 
 def write_config(folder: Path, cfg: DictConfig) -> Path:
     """config.yaml, resolved."""
     folder.mkdir(parents=True, exist_ok=True)
-    with whole_file(folder / "config.yaml") as temporary:
+    with atomic_write(folder / "config.yaml") as temporary:
         temporary.write_text(OmegaConf.to_yaml(cfg, resolve=True))
     return folder / "config.yaml"
 
@@ -71,14 +73,14 @@ def data_fingerprint(reader: Reader, names: Iterable[str]) -> str:
 
     Times are left out, so that a copy has the fingerprint of the original.
     """
-    digest = hashlib.sha256()
+    found = Digest()
     for name in names:
         for path in sorted(reader.files(name)):
-            digest.update(path.name.encode())
+            found.add(path.name)
             if path.is_file() and path.suffix not in (".png", ".jpg", ".jpeg"):
                 size = path.stat().st_size
-                digest.update(path.read_bytes() if size < 1 << 20 else str(size).encode())
-    return digest.hexdigest()[:16]
+                found.add(path.read_bytes() if size < 1 << 20 else str(size))
+    return found.hex()
 
 
 def meta(cfg: DictConfig, fingerprint: str) -> dict[str, Any]:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import os
 import re
+import socket
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from flexhook.errors import FlexHookError
+from flexhook.errors import FlexHookError, InputError
 from flexhook.training.ranks import Ranks
 
 _FIRST_PORT, _PORTS = 15000, 20000
@@ -40,7 +41,7 @@ def tasks_on(tasks_per_node: str, node: int) -> int:
 
 
 class OtherRankFailed(FlexHookError):
-    """Rank 0 failed, and says why."""
+    """Another process of the job failed; the cause is in its log."""
 
 
 class ScheduledRanks(Ranks):
@@ -67,7 +68,8 @@ class ScheduledRanks(Ranks):
         """What tells this attempt at the job from others."""
         if self.local:
             return self.variables["SUBMITIT_LOCAL_JOB_ID"]
-        return f"{self.variables['SLURM_JOB_ID']}.{self.variables.get('SLURM_RESTART_COUNT', 0)}"
+        names = ("SLURM_JOB_ID", "SLURM_STEP_ID", "SLURM_RESTART_COUNT")
+        return ".".join(self.variables.get(name, "0") for name in names)
 
     @property
     def main_address(self) -> str:
@@ -118,6 +120,19 @@ class ScheduledRanks(Ranks):
                                 "Expected as many on each. Set hydra.launcher.tasks_per_node.")
         return here
 
+    def check_address(self) -> None:
+        """Resolve the host of rank 0, which the process group would try again and again for minutes.
+
+        Raises:
+            InputError: It is not resolved.
+        """
+        try:
+            socket.getaddrinfo(self.main_address, self.main_port)
+        except OSError as error:
+            raise InputError(f"the host of process 0, '{self.main_address}', is not resolved ({error.strerror})",
+                             expected="a name that every node of the job resolves",
+                             hint="Set MASTER_ADDR to the IP address of the job's first node") from None
+
     def prepare(self, folder: Path, once: Callable[[], object], patience: float = 3600.0) -> None:
         """Let rank 0 do something before all go on.
 
@@ -127,22 +142,25 @@ class ScheduledRanks(Ranks):
             patience: Seconds that the others wait at most.
 
         Raises:
-            FlexHookError: Rank 0 failed (:class:`OtherRankFailed`), or did not come.
+            InputError: The host of rank 0 is not resolved.
+            FlexHookError: Another rank failed (:class:`OtherRankFailed`), or rank 0 did not come.
         """
         sign = folder / f".prepared-{self.job}"
-        if self.global_rank() == 0:
-            folder.mkdir(parents=True, exist_ok=True)
-            try:
+        try:
+            self.check_address()
+            if self.global_rank() == 0:
                 once()
-            except BaseException:
-                sign.write_text("failed")
-                raise
+        except BaseException:
+            folder.mkdir(parents=True, exist_ok=True)
+            sign.write_text("failed")
+            raise
+        if self.global_rank() == 0 and not sign.is_file():
+            folder.mkdir(parents=True, exist_ok=True)
             sign.write_text("ready")
-            return
         begin = time.monotonic()
         while not (sign.is_file() and sign.read_text()):
             if time.monotonic() - begin > patience:
                 raise FlexHookError(f"process 0 of the job did not write {sign}. Expected a folder that all nodes share.")
             time.sleep(0.2)
         if sign.read_text() != "ready":
-            raise OtherRankFailed("process 0 of the job failed; its message stands in its log.")
+            raise OtherRankFailed("another process of the job failed; its message is in its log.")

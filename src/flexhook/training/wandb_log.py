@@ -14,7 +14,7 @@ from omegaconf import OmegaConf
 
 from flexhook.configuration.flat_config import flat_config
 from flexhook.errors import ConfigError
-from flexhook.structures.whole_files import whole_file
+from flexhook.structures.files import atomic_write
 from flexhook.training.run_folder import read_config
 
 ID = "wandb_id.txt"
@@ -69,7 +69,7 @@ class WandbLog(WandbLogger):
     def _id_of_folder(self) -> str:
         path = self.folder / ID
         if not path.is_file():
-            with whole_file(path) as temporary:
+            with atomic_write(path) as temporary:
                 temporary.write_text(secrets.token_hex(4))
         return path.read_text().strip()
 

@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw
 
 from flexhook.errors import InputError
 from flexhook.structures import Results, Video
-from flexhook.structures.whole_files import whole_file
+from flexhook.structures.files import atomic_write
 from flexhook.visualization import pen
 from flexhook.visualization.frame_drawing import Style, draw_frame
 from flexhook.visualization.outcomes import ScoredExpression
@@ -83,7 +83,7 @@ def write_contact_sheet(
     for part in parts:
         sheet.paste(part, (0, y))
         y += part.height
-    with whole_file(path) as temporary:
+    with atomic_write(path) as temporary:
         sheet.save(temporary, format="png", optimize=True)
     return Path(path)
 

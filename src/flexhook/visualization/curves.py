@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from flexhook.errors import InputError
-from flexhook.structures.whole_files import whole_file
+from flexhook.structures.files import atomic_write
 
 # The palette of Okabe and Ito, as in the other pictures.
 TRAIN, VALIDATION = "#0072B2", "#D55E00"
@@ -96,7 +96,7 @@ def write_learning_curves(path: str | Path, metrics: str | Path) -> Path:
         axes.grid(color="#e3e5e8", linewidth=0.8)
         axes.spines[["top", "right"]].set_visible(False)
         axes.set_axisbelow(True)
-    with whole_file(path) as temporary:
+    with atomic_write(path) as temporary:
         figure.savefig(temporary, format="png")
     return Path(path)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Sequence
 
@@ -13,6 +12,7 @@ from torch.nn import functional as F
 
 from flexhook.errors import InputError
 from flexhook.structures import Video
+from flexhook.structures.digests import digest
 
 Embed = Callable[[Sequence[str]], Tensor]
 
@@ -64,7 +64,7 @@ class SentenceFrequency:
             embed: Sentences to (U, D) features.
         """
         shares = box_shares(videos)
-        self._digest = hashlib.sha256(json.dumps(shares).encode()).hexdigest()[:16]
+        self._digest = digest(json.dumps(shares))
         self._features = F.normalize(embed(list(shares)), dim=-1)
         self._shares = torch.tensor(list(shares.values()), dtype=self._features.dtype, device=self._features.device)
         return self

@@ -20,10 +20,11 @@ from flexhook.methods.two_stage.feature_cache import visual_settings
 from flexhook.methods.two_stage.module import ReferringModule
 from flexhook.methods.two_stage.window_data import WindowData
 from flexhook.structures import Expression, Video
+from flexhook.structures.disk_cache import cache_folder
+from flexhook.structures.files import atomic_write
 from flexhook.structures.method import Method, PredictionReport
 from flexhook.structures.reference_points import NAME as REFERENCE_POINTS
 from flexhook.structures.reference_points import read_reference_points
-from flexhook.structures.whole_files import whole_file
 from flexhook.training.build import training_videos
 from flexhook.training.checkpoints import weights_fingerprint
 
@@ -88,6 +89,7 @@ class TwoStageMethod(Method):
             cfg = self.cfg
             if cfg.sampling.get("items") is None:
                 raise ConfigError("the configuration has no sampling.items", hint="Choose sampling=windows or sampling=clips")
+            cache = cache_folder(cfg.cache_dir)
             self._data = WindowData(
                 items=instantiate(cfg.sampling["items"]),
                 val_items=instantiate(cfg.sampling.val_items),
@@ -95,7 +97,7 @@ class TwoStageMethod(Method):
                 tokenize=self.network.text.tokenize,
                 image_size=tuple(cfg.image_size),
                 keep_images=cfg.sampling.keep_images,
-                image_cache=Path(cfg.cache_dir) / "images" if cfg.sampling.cache_images else None,
+                image_cache=cache / "images" if cache and cfg.sampling.cache_images else None,
             )
         return self._data
 
@@ -132,7 +134,7 @@ class TwoStageMethod(Method):
         """Compute the features of frozen encoders that are not cached yet, where ``cache_features`` asks for it.
 
         Raises:
-            ConfigError: No encoder is frozen in evaluation mode.
+            ConfigError: No encoder is frozen in evaluation mode, or ``cache_dir`` is off.
         """
         cfg, frozen = self.cfg, self.module.frozen
         if not cfg.cache_features:
@@ -141,11 +143,15 @@ class TwoStageMethod(Method):
             raise ConfigError("cache_features=true needs frozen encoders in evaluation mode",
                               expected="freeze=[visual], [text] or both, and protocol.freeze_mode=eval",
                               hint="Freeze an encoder or set cache_features=false")
+        folder = cache_folder(cfg.cache_dir)
+        if folder is None:
+            raise ConfigError("cache_features=true with cache_dir=off", expected="a folder for the features",
+                              hint="Set cache_dir to a folder, or cache_features=false")
         log.info("computing the frozen encoders' features that are not cached yet")
         self.network.eval()
         self.network.to(trainer.strategy.root_device)
         self.data.fill_features(
-            self.network, videos, Path(cfg.cache_dir) / "features", "visual" in frozen, "text" in frozen,
+            self.network, videos, folder / "features", "visual" in frozen, "text" in frozen,
             (trainer.global_rank, trainer.world_size), str(trainer.precision), trainer.precision_plugin.forward_context,
         )
 
@@ -230,7 +236,7 @@ def merge_reference_points(folder: Path, points: Points, kept: Sequence[str]) ->
             there = {s: [scale.tolist() for scale in scales] for s, scales in read_reference_points(path).items()}
     merged = {sentence: there[sentence] for sentence in kept if sentence in there} | points
     if merged:
-        with whole_file(path) as temporary:
+        with atomic_write(path) as temporary:
             temporary.write_text(json.dumps(merged, indent=1) + "\n")
     else:
         path.unlink(missing_ok=True)

@@ -1,4 +1,7 @@
-"""One GPU per process of a sweep: a free one is taken by locking a file, and given back when the process ends."""
+"""The devices of this machine: a GPU for each process of a sweep, and the precision that is fast.
+
+A process takes a free GPU by locking a file; the lock ends with the process.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,8 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import IO
+
+import torch
 
 from flexhook.configuration.resolvers import visible_gpus
 from flexhook.errors import InputError
@@ -49,3 +54,17 @@ def take_gpu(gpus: Sequence[str] | None = None, folder: Path | None = None) -> s
         return gpu
     raise InputError(f"all {len(gpus)} GPUs are taken by other runs of a sweep", expected="a GPU per process",
                      hint=f"Lower hydra.launcher.n_jobs to {len(gpus)}")
+
+
+def fast_precision(accelerator: str, cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
+    """``bf16-mixed`` where the processor multiplies bfloat16 in hardware, else ``32-true``.
+
+    Args:
+        accelerator: Lightning's name of it: ``auto``, ``cpu``, ``gpu``.
+        cpuinfo: Linux's description of the processor; without it, ``32-true`` on a CPU.
+    """
+    if accelerator != "cpu" and torch.cuda.is_available():
+        fast = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        fast = cpuinfo.is_file() and "avx512_bf16" in cpuinfo.read_text().split()
+    return "bf16-mixed" if fast else "32-true"
