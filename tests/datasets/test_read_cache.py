@@ -4,19 +4,20 @@ import logging
 import os
 import time
 
+import layouts
 import numpy as np
 import pytest
 import small_world as world
 
 from flexhook.datasets.cache import CachedReader, cache_folder
+from flexhook.datasets.dataset import Dataset
 from flexhook.datasets.reader import load
-from flexhook.datasets.refer_kitti import ReferKitti
 from flexhook.errors import InputError
 
 SPLITS, SIZES = {"train": ["0001"]}, {"default": list(world.SIZE)}
 
 
-class Counting(ReferKitti):
+class Counting(Dataset):
     """A reader that counts how often it reads."""
 
     reads = 0
@@ -26,13 +27,16 @@ class Counting(ReferKitti):
         return super().read(*args, **kwargs)
 
 
+def counting(tmp_path, **options):
+    return layouts.refer_kitti(tmp_path / "data", SPLITS, options.pop("sizes", SIZES), make=Counting, **options)
+
+
 @pytest.fixture
 def cached(tmp_path):
     Counting.reads = 0
 
     def make(**options):
-        reader = Counting(tmp_path / "data", SPLITS, options.pop("sizes", SIZES), **options)
-        return CachedReader(reader, tmp_path / "cache")
+        return CachedReader(counting(tmp_path, **options), tmp_path / "cache")
 
     world.refer_kitti(tmp_path / "data")
     return make
@@ -153,7 +157,7 @@ def test_loading_a_split_uses_the_cache(monkeypatch, tmp_path):
     monkeypatch.setenv("FLEXHOOK_CACHE", str(tmp_path / "cache"))
     Counting.reads = 0
     for _ in range(2):
-        world.assert_is_the_world(load(Counting(tmp_path / "data", SPLITS, SIZES), "train")[0])
+        world.assert_is_the_world(load(CachedReader(counting(tmp_path)), "train")[0])
     assert Counting.reads == 1
-    load(Counting(tmp_path / "data", SPLITS, SIZES), "train", cache=False)
+    load(counting(tmp_path), "train")
     assert Counting.reads == 2

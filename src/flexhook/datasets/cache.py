@@ -1,6 +1,6 @@
-"""A cache of read videos on disk, so that a dataset of thousands of small files is parsed once.
+"""A cache of read videos, in memory and on disk, so that a dataset of thousands of small files is parsed once.
 
-An entry is found by the reader's settings and the video's name, and holds the names, sizes and modification times of
+An entry on disk is found by the reader's settings and the video's name, and holds the names, sizes and modification times of
 every file that it was read from: when one of them differs, or the entry is broken, the files are read again.
 """
 
@@ -28,7 +28,9 @@ from flexhook.structures.whole_files import whole_file
 log = logging.getLogger(__name__)
 
 #: To be raised whenever a reader or the form of an entry changes.
-VERSION = 1
+VERSION = 2
+#: Videos of which memory holds the last read ones.
+IN_MEMORY = 16
 _COLUMNS = ("frame", "identity", "box", "category", "confidence")
 
 
@@ -52,6 +54,7 @@ class CachedReader:
         self.reader = reader
         self.folder = cache_folder() if folder is None else Path(folder)
         self.splits: Mapping[str, Sequence[str]] = reader.splits
+        self._last: dict[str, tuple[str, Video]] = {}  # name -> (state, video), the last one used at the end
 
     def video_names(self, split: str | None = None) -> list[str]:
         """See :meth:`flexhook.datasets.reader.Reader.video_names`."""
@@ -78,21 +81,46 @@ class CachedReader:
         Raises:
             flexhook.errors.InputError: Something of it is missing or malformed.
         """
-        entry = self.entry(name)
-        if entry is None or report is not strict:
+        if report is not strict:
             return self.reader.read(name, report)
         state = state_of(self.reader.files(name))
-        kept = _load(entry, state)
-        if kept is not None:
-            video, warnings = kept
-            for warning in warnings:
-                log.warning("%s", warning)
-            return video
-        with _Warnings() as heard:
-            video = self.reader.read(name)
-        if isinstance(video.frames, ImageFiles):
-            _save(entry, video, state, heard.messages)
+        video = self._kept(name, state)
+        if video is None:
+            with _Warnings() as heard:
+                video = self.reader.read(name)
+            entry = self.entry(name)
+            if entry is not None and isinstance(video.frames, ImageFiles):
+                _save(entry, video, state, heard.messages)
+        self._remember(name, state, video)
         return video
+
+    def read_expressions(self, name: str) -> tuple[Expression, ...]:
+        """The expressions of one video, from the cache where it is there; its labels are not read.
+
+        Raises:
+            flexhook.errors.InputError: They are missing or malformed.
+        """
+        video = self._kept(name, state_of(self.reader.files(name)))
+        return self.reader.read_expressions(name) if video is None else video.expressions
+
+    def _kept(self, name: str, state: str) -> Video | None:
+        """The video from memory or disk; None where neither has it as its files are now."""
+        if self._last.get(name, ("", None))[0] == state:
+            return self._last[name][1]
+        entry = self.entry(name)
+        kept = None if entry is None else _load(entry, state)
+        if kept is None:
+            return None
+        video, warnings = kept
+        for warning in warnings:
+            log.warning("%s", warning)
+        return video
+
+    def _remember(self, name: str, state: str, video: Video) -> None:
+        self._last.pop(name, None)
+        self._last[name] = state, video
+        if len(self._last) > IN_MEMORY:
+            self._last.pop(next(iter(self._last)))
 
 
 def state_of(files: Sequence[Path]) -> str:
