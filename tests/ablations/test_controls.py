@@ -1,5 +1,6 @@
 """The controls: a model that sees nothing, and sentences without meaning."""
 
+import layouts
 import numpy as np
 import torch
 from hydra import compose, initialize_config_dir
@@ -9,7 +10,6 @@ from toy_world import write_toy_world
 import flexhook.configuration.resolvers  # noqa: F401
 from flexhook.configuration.resolvers import config_folder
 from flexhook.datasets.reader import load
-from flexhook.datasets.refer_kitti import ReferKitti
 from flexhook.datasets.shuffled import ShuffledSentences
 from flexhook.encoders.blank import BlankVisualEncoder
 
@@ -28,7 +28,7 @@ def test_a_blank_encoder_has_the_sizes_of_a_real_one_and_no_weights():
 def test_shuffled_sentences_keep_their_referents_but_not_their_own(tmp_path, monkeypatch):
     monkeypatch.setenv("FLEXHOOK_CACHE", str(tmp_path / "cache"))
     write_toy_world(tmp_path / "set", {"0000": {1: range(12), 2: range(12), 3: range(4, 12)}, "0001": {1: range(8)}})
-    reader = ReferKitti(tmp_path / "set", splits={"train": ["0000"], "val": ["0001"]}, sizes={"default": [64, 192]})
+    reader = layouts.refer_kitti(tmp_path / "set", splits={"train": ["0000"], "val": ["0001"]}, sizes={"default": [64, 192]})
     plain, shuffled = load(reader, "train")[0], load(ShuffledSentences(reader, seed=1), "train")[0]
     assert [e.sentence for e in shuffled.expressions] == [e.sentence for e in plain.expressions]
     one, two = plain.labels.toarray(), shuffled.labels.toarray()

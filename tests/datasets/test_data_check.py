@@ -2,8 +2,10 @@
 
 import json
 import shutil
+import textwrap
 from pathlib import Path
 
+import layouts
 import numpy as np
 import pytest
 import small_world as world
@@ -13,12 +15,9 @@ from flexhook.commands.data import run
 from flexhook.commands.data_check import token_counter
 from flexhook.datasets.check import check_dataset
 from flexhook.datasets.check_findings import Findings
-from flexhook.datasets.kitti import Kitti, read_kitti_labels
-from flexhook.datasets.lamot import Lamot
+from flexhook.datasets.kitti_labels import read_kitti_labels
 from flexhook.datasets.mot import read_mot, write_mot
 from flexhook.datasets.problems import SEVERITY
-from flexhook.datasets.refer_dance import ReferDance
-from flexhook.datasets.refer_kitti import ReferKitti
 from flexhook.datasets.sentence_check import least_tokens
 from flexhook.datasets.shift import OFFSETS, track_fit
 from flexhook.errors import InputError
@@ -33,7 +32,7 @@ LABELS, IMAGES = "KITTI/labels_with_ids/image_02/0001", "KITTI/training/image_02
 
 
 def check(root, tracker=None, **options):
-    reader = ReferKitti(root, options.pop("splits", SPLITS), SIZES)
+    reader = layouts.refer_kitti(root, options.pop("splits", SPLITS), SIZES)
     return check_dataset(reader, tracker, **options)
 
 
@@ -137,13 +136,13 @@ def test_videos_that_are_not_there(tmp_path):
     assert report.ok  # left out with a warning, as in training
     assert "missing-video" in kinds(check(tmp_path, splits={"train": ["0002"]}))
     assert "missing-video" in kinds(check(tmp_path, splits={}))
-    reader = ReferKitti(tmp_path, {"train": ["0001", "0002"]}, SIZES, on_missing_video="error")
+    reader = layouts.refer_kitti(tmp_path, {"train": ["0001", "0002"]}, SIZES, on_missing_video="error")
     assert not check_dataset(reader).ok
 
 
 def test_an_unconfigured_size_is_a_finding(tmp_path):
     world.refer_kitti(tmp_path)
-    assert "unreadable-video" in kinds(check_dataset(ReferKitti(tmp_path, SPLITS, {"0002": [1, 1]})))
+    assert "unreadable-video" in kinds(check_dataset(layouts.refer_kitti(tmp_path, SPLITS, {"0002": [1, 1]})))
 
 
 def test_headers_do_not_notice_a_truncated_image(tmp_path):
@@ -359,11 +358,11 @@ def test_a_dataset_of_ones_own_needs_a_yaml_file_only(tmp_path, capsys):
 name: mine
 root: {tmp_path}/mine
 reader:
-  _target_: flexhook.datasets.refer_kitti.ReferKitti
+  _target_: flexhook.datasets.dataset.Dataset
   root: ${{data.root}}
   splits: {{train: ['0001']}}
   sizes: {{default: [100, 200]}}
-""",
+{textwrap.indent(textwrap.dedent(layouts.REFER_KITTI_PARTS), "  ")}""",
     )
     status, out = command(capsys, "data=mine", f"--config-dir={tmp_path}/conf")
     assert status == 0
@@ -385,12 +384,12 @@ def test_a_check_leaves_later_warnings_audible(tmp_path, caplog):
     world.refer_kitti(tmp_path)
     size = f"data.reader.sizes.default={list(world.SIZE)}"
     run(["check", "data=refer_kitti", f"data.root={tmp_path}", "data.reader.splits={train:['0001']}", size])
-    ReferKitti(tmp_path, {"train": ["0001", "0002"]}, SIZES).video_names("train")
+    layouts.refer_kitti(tmp_path, {"train": ["0001", "0002"]}, SIZES).video_names("train")
     assert "0002" in caplog.text
 
 
 def test_a_row_beyond_the_end_is_named_among_rows_that_are_no_numbers(tmp_path):
-    video = ReferKitti(world.refer_kitti(tmp_path), {"a": ["0001"]}, {"default": list(world.SIZE)}).read("0001")
+    video = layouts.refer_kitti(world.refer_kitti(tmp_path), {"a": ["0001"]}, {"default": list(world.SIZE)}).read("0001")
     world.text(tmp_path / "tracks/0001.txt", "frame,id,x,y,w,h,conf\n1,1,20,20,50,50,1\n99,1,20,20,50,50,1\n")
     findings = Findings()
     assert len(TrackerFiles(tmp_path / "tracks", layout="per_video").read(video, findings)) == 1
@@ -401,7 +400,7 @@ def test_a_frame_that_no_video_has_does_not_fill_the_memory(tmp_path):
     root = world.kitti(tmp_path / "a")
     labels = root / "training/label_02/0001.txt"
     labels.write_text(labels.read_text() + "9007199254740000 5 Car 0 0 -1 5 5 9 9 1 1 3 2 1 13 -2\n")
-    reader = Kitti(root, {"a": ["0001"]}, {"default": list(world.SIZE)}, images=None)
+    reader = layouts.kitti(root, {"a": ["0001"]}, {"default": list(world.SIZE)}, images=None)
     with pytest.raises(InputError, match=r"label_02/0001.txt: the labels of video 0001 name frame 9007199254740000"):
         reader.read("0001")
     findings = Findings()
@@ -411,15 +410,12 @@ def test_a_frame_that_no_video_has_does_not_fill_the_memory(tmp_path):
     images = root / "KITTI/training/image_02/0001"
     shutil.copy(images / "000000.png", images / "300000000.png")
     with pytest.raises(InputError, match=r"300000000.png: the file numbers frame 300000000"):
-        ReferKitti(root, {"a": ["0001"]}, {"default": list(world.SIZE)}).read("0001")
+        layouts.refer_kitti(root, {"a": ["0001"]}, {"default": list(world.SIZE)}).read("0001")
 
 
 def test_a_source_without_annotations_is_found(tmp_path):
     world.lamot(tmp_path)
-    folders = {"train": "annotations_v1/train/MOT17", "test": "annotations_v1/val/MOT17"}
-    paths = {"sizes": "MOT17/*/{video}/seqinfo.ini", "labels": "MOT17/*/{video}/gt/gt.txt"}
-    reader = Lamot(tmp_path, folders, images="MOT17/*/{video}/img1/{frame:06d}.{ext}", **paths, classes={1: "p", 3: "car"})
-    report = check_dataset(reader)
+    report = check_dataset(layouts.lamot(tmp_path))
     (finding,) = [f for f in report.findings if f.kind == "no-annotations"]
     assert str(finding.example.file).endswith("annotations_v1/val/MOT17")
     assert report.ok
@@ -434,7 +430,7 @@ def test_videos_that_are_not_there_are_said_with_the_place(tmp_path, capsys):
 def test_a_description_without_length_does_not_end_the_check(tmp_path):
     root = world.dance(tmp_path)
     world.text(root / "val/0001/seqinfo.ini", "[Sequence]\nimWidth=200\nimHeight=100\n")
-    report = check_dataset(ReferDance(root, {"a": ["0001"]}, classes={1: "pedestrian", 3: "car"}))
+    report = check_dataset(layouts.refer_dance(root, {"a": ["0001"]}, truth_classes={1: "pedestrian", 3: "car"}))
     assert (report.ok, report.counts["videos"], report.counts["boxes"]) == (True, 1, 6)
     assert "no valid seqLength" in str(next(f for f in report.findings if f.kind == "length-differs").example)
 
@@ -449,7 +445,7 @@ def test_tracks_of_another_video_and_misread_boxes_are_no_shift_but_do_not_fit(s
         return found
 
     assert errors() == []
-    assert errors("data.reader.label_origin=centre") == [("tracker-does-not-fit", 2)]
+    assert errors("data.reader.truth.origin=centre") == [("tracker-does-not-fit", 2)]
     assert errors("data.tracker.size=[224,742]") == [("tracker-does-not-fit", 2)]
     tracks = sample / "tracks"
     (tracks / "0005").rename(tracks / "kept")

@@ -2,8 +2,10 @@
 
 import inspect
 import re
+import textwrap
 
 import hydra
+import layouts
 import pytest
 import small_world as world
 from omegaconf import DictConfig, OmegaConf
@@ -54,8 +56,8 @@ def check(*arguments):
         (["data=refer_kitti"], "the dataset's folder is not named. Expected data.root=FOLDER"),
         (["data=refer_kitti", "data.root=/no/such"], "/no/such: the dataset's folder does not exist"),
         (["data=refer_kitti", "data.root=~/x"], "'data.root=~/x' cannot be read"),
-        (["data=kitti", "data.root=/tmp", "data.reader.labels={video}.txt"], "needs quotes of its own"),
-        (["data=kitti", "data.root=/tmp", "data.reader.lables=x"], "Could not override 'data.reader.lables' (Key 'lables'"),
+        (["data=kitti", "data.root=/tmp", "data.reader.truth.path={video}.txt"], "needs quotes of its own"),
+        (["data=kitti", "data.root=/tmp", "data.reader.truht=x"], "Could not override 'data.reader.truht' (Key 'truht'"),
         (["data=kitti", "data.root=/tmp", "data.tracker.first_frame=one"], "data.tracker cannot be made: invalid literal"),
         (["data=kitti", "data.root=/tmp", "data.reader=null"], "no data.reader"),
         (["data=kitti", "data.root=/tmp", "seed=1"], "'seed=1' is not about data"),
@@ -68,11 +70,11 @@ def test_a_mistake_is_one_message(arguments, words):
 OWN = """name: mine
 root: ROOT
 reader:
-  _target_: flexhook.datasets.refer_kitti.ReferKitti
+  _target_: flexhook.datasets.dataset.Dataset
   root: ${data.root}
   splits: {train: ["0001"]}
   sizes: {default: [100, 200]}
-"""
+""" + textwrap.indent(textwrap.dedent(layouts.REFER_KITTI_PARTS), "  ")
 
 
 @pytest.mark.parametrize(
@@ -80,8 +82,8 @@ reader:
     [
         ("splits:", "- x\n  splits:", r"mine.yaml:\d: not valid YAML"),
         ("name", "\0", "not valid YAML"),
-        ("  _target_: flexhook.datasets.refer_kitti.ReferKitti\n", "", "data.reader does not make a reader"),
-        ("ReferKitti", "ReferKity", "data.reader cannot be made: .*ReferKity"),
+        ("  _target_: flexhook.datasets.dataset.Dataset\n", "", "data.reader does not make a reader"),
+        ("dataset.Dataset", "dataset.Datsaet", "data.reader cannot be made: .*Datsaet"),
         ("sizes:", "imags: x\n  sizes:", "unexpected keyword argument 'imags'"),
         ("${data.root}", "${data.rot}", "'data.rot' not found"),
         ('"0001"', "0001", "names video 1.*Put the name in quotes"),

@@ -6,6 +6,7 @@ import shlex
 import shutil
 from pathlib import Path
 
+import layouts
 import pytest
 import small_world as world
 from PIL import Image
@@ -14,7 +15,6 @@ from flexhook.commands.data import run
 from flexhook.commands.data_config import open_data
 from flexhook.datasets import prepare
 from flexhook.datasets.mot import read_mot
-from flexhook.datasets.refer_kitti import ReferKitti
 from flexhook.errors import InputError
 
 SHARED = Path(__file__).parents[2].parent / "shared" / "data"
@@ -46,7 +46,7 @@ def do(capsys, root, *more):
 
 def test_missing_labels_are_made_from_label_02(data, capsys):
     assert "6 files of labels" in do(capsys, data)
-    video = ReferKitti(data, SPLITS, SIZES).read("0001")
+    video = layouts.refer_kitti(data, SPLITS, SIZES).read("0001")
     world.assert_is_the_world(video)
     assert (data / LABELS / "000003.txt").read_text() == ""  # a frame without objects is an empty file
 
@@ -56,9 +56,9 @@ def test_labels_beside_a_dataset_that_must_not_change(data, tmp_path, capsys):
     before = world.snapshot(data)
     out = do(capsys, data, "--out", str(tmp_path / "out"), "--resize=16", "--format=png", "--trackeval")
     assert world.snapshot(data) == before
-    assert "data.reader.labels=" in out
-    reader = ReferKitti(
-        data, SPLITS, SIZES, labels=f"{tmp_path}/out/KITTI/labels_with_ids/image_02/{{video}}/{{frame:06d}}.txt"
+    assert "data.reader.truth.path=" in out
+    reader = layouts.refer_kitti(
+        data, SPLITS, SIZES, truth_path=f"{tmp_path}/out/KITTI/labels_with_ids/image_02/{{video}}/{{frame:06d}}.txt"
     )
     world.assert_is_the_world(reader.read("0001"))
 
@@ -80,8 +80,8 @@ def test_index_and_sequence_lists(data, capsys):
 def test_resized_images_keep_their_names_and_the_aspect_of_the_video(data, capsys):
     world.images(data / "KITTI/training/image_02/0001", size=(200, 100))
     out = do(capsys, data, "--resize=40", "--format=png")
-    assert r"data.reader.images='images_40/\{video\}/\{frame:06d\}.\{ext\}'" in out
-    video = ReferKitti(data, SPLITS, SIZES, images="images_40/{video}/{frame:06d}.{ext}").read("0001")
+    assert r"data.reader.images.pattern='images_40/\{video\}/\{frame:06d\}.\{ext\}'" in out
+    video = layouts.refer_kitti(data, SPLITS, SIZES, images_pattern="images_40/{video}/{frame:06d}.{ext}").read("0001")
     world.assert_is_the_world(video)
     assert video.frames.read(5).shape == (40, 80, 3)
     assert video.frames.read(5)[0, 0].tolist() == [5, 0, 0]
@@ -153,7 +153,7 @@ def test_a_broken_note_only_means_that_files_are_made_again(data, capsys):
     do(capsys, data)
     (data / "prepared.json").write_text("{")
     assert "6 files of labels" not in do(capsys, data)  # the labels are the dataset's own now
-    world.assert_is_the_world(ReferKitti(data, SPLITS, SIZES).read("0001"))
+    world.assert_is_the_world(layouts.refer_kitti(data, SPLITS, SIZES).read("0001"))
 
 
 def test_existing_labels_are_left_alone(tmp_path, capsys):

@@ -3,13 +3,13 @@
 import json
 from pathlib import Path
 
+import layouts
 import numpy as np
 import pytest
 import small_world as world
 from PIL import Image
 
 from flexhook.commands.data import run
-from flexhook.datasets.refer_kitti import ReferKitti
 from flexhook.datasets.stats import split_stats, table, unseen_share
 from flexhook.datasets.stats_plot import plot_stats
 from flexhook.errors import InputError
@@ -23,7 +23,7 @@ def data(tmp_path):
 
 
 def stats(data):
-    return split_stats([ReferKitti(data, {"a": ["0001"]}, {"default": list(world.SIZE)}).read("0001")])
+    return split_stats([layouts.refer_kitti(data, {"a": ["0001"]}, {"default": list(world.SIZE)}).read("0001")])
 
 
 def test_numbers_of_the_small_world(data):
@@ -122,7 +122,7 @@ def test_real_tracks_have_plausible_quality(capsys):
     arguments = ["data=kitti", f"data.root={shared}/kitti", "data.reader.images=null", "--no-plot", "--json"]
     splits = "data.reader.splits={train:[],val:[],test:['0005','0011']}"
     tracks = f"data.tracker.root={shared}/kitti/tracks/pointrcnn_bytetrack"
-    assert run(["stats", *arguments, splits, tracks, r"data.reader.labels='label_02/{video}.txt'"]) == 0
+    assert run(["stats", *arguments, splits, tracks, r"data.reader.truth.path='label_02/{video}.txt'"]) == 0
     test = json.loads(capsys.readouterr().out)["splits"]["test"]
     assert (test["videos"], test["frames"]) == (2, 670)
     assert 40 < test["tracker HOTA"] < 80

@@ -5,19 +5,18 @@ import logging
 from functools import partial
 from pathlib import Path
 
+import layouts
 import numpy as np
 import pytest
 import small_world as world
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 
-from flexhook.datasets.ikun import Ikun
-from flexhook.datasets.kitti import Kitti, read_kitti_labels
-from flexhook.datasets.lamot import Lamot, read_annotation
+from flexhook.datasets.expression_folder import ExpressionFolder
+from flexhook.datasets.kitti_labels import read_kitti_labels
+from flexhook.datasets.lamot import read_annotation
 from flexhook.datasets.mixture import Mixture
 from flexhook.datasets.reader import load
-from flexhook.datasets.refer_dance import ReferDance
-from flexhook.datasets.refer_kitti import ReferKitti
 from flexhook.errors import ConfigError, InputError
 
 ROOT = Path(__file__).parents[2]
@@ -26,46 +25,34 @@ SPLITS, SIZES = {"train": ["0001"]}, {"default": list(world.SIZE)}
 needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="the real files are not beside this checkout")
 
 
-def lamot(root, **options):
-    options = {
-        "annotations": {"train": "annotations_v1/train/MOT17", "test": "annotations_v1/val/MOT17"},
-        "sizes": "MOT17/*/{video}/seqinfo.ini",
-        "images": "MOT17/*/{video}/img1/{frame:06d}.{ext}",
-        "labels": "MOT17/*/{video}/gt/gt.txt",
-        "classes": {1: "pedestrian", 3: "car"},
-        **options,
-    }
-    return Lamot(root, **options)
-
-
 def test_raw_refer_kitti(tmp_path):
-    world.assert_is_the_world(ReferKitti(world.refer_kitti(tmp_path), SPLITS, SIZES).read("0001"))
+    world.assert_is_the_world(layouts.refer_kitti(world.refer_kitti(tmp_path), SPLITS, SIZES).read("0001"))
 
 
 def test_ikun_reorganisation(tmp_path):
-    world.assert_is_the_world(Ikun(world.ikun(tmp_path), SPLITS, SIZES).read("0001"))
+    world.assert_is_the_world(layouts.ikun(world.ikun(tmp_path), SPLITS, SIZES).read("0001"))
 
 
 def test_refer_dance_counts_from_one(tmp_path):
-    reader = ReferDance(world.dance(tmp_path), SPLITS, classes={1: "pedestrian", 3: "car"})
+    reader = layouts.refer_dance(world.dance(tmp_path), SPLITS, truth_classes={1: "pedestrian", 3: "car"})
     world.assert_is_the_world(reader.read("0001"))
 
 
 def test_lamot_leaves_out_what_is_no_object(tmp_path):
     # the ground truth also holds rows with flag 0, without size, and of another class with a repeated identity
-    world.assert_is_the_world(lamot(world.lamot(tmp_path)).read("0001"))
+    world.assert_is_the_world(layouts.lamot(world.lamot(tmp_path)).read("0001"))
 
 
 def test_kitti_labels(tmp_path):
-    reader = Kitti(world.kitti(tmp_path), SPLITS, SIZES, expressions="expression/{video}")
+    reader = layouts.kitti(world.kitti(tmp_path), SPLITS, SIZES, expressions=ExpressionFolder())
     world.assert_is_the_world(reader.read("0001"))
-    assert Kitti(tmp_path, SPLITS, SIZES).read("0001").expressions == ()
+    assert layouts.kitti(tmp_path, SPLITS, SIZES).read("0001").expressions == ()
 
 
 def test_kitti_without_images_has_the_configured_length(tmp_path):
-    reader = Kitti(world.kitti(tmp_path), SPLITS, SIZES, images=None, lengths={"0001": 9})
+    reader = layouts.kitti(world.kitti(tmp_path), SPLITS, SIZES, images=None, lengths={"0001": 9})
     assert reader.read("0001").num_frames == 9
-    assert Kitti(tmp_path, SPLITS, SIZES, images=None).read("0001").num_frames == 5  # until the last object
+    assert layouts.kitti(tmp_path, SPLITS, SIZES, images=None).read("0001").num_frames == 5  # until the last object
 
 
 @pytest.mark.parametrize(
@@ -92,19 +79,19 @@ def test_newsent_adds_sentences_outside_the_test_split(tmp_path):
     world.ikun(tmp_path)
     world.text(tmp_path / "newsent.json", {"0001": ["blue vans", "red cars"]})
     sentences = ("blue vans", *world.SENTENCES)
-    world.assert_is_the_world(Ikun(tmp_path, SPLITS, SIZES).read("0001"), sentences=sentences)
-    world.assert_is_the_world(Ikun(tmp_path, {"test": ["0001"]}, SIZES).read("0001"))
-    world.assert_is_the_world(Ikun(tmp_path, SPLITS, SIZES, extra_sentences=None).read("0001"))
+    world.assert_is_the_world(layouts.ikun(tmp_path, SPLITS, SIZES).read("0001"), sentences=sentences)
+    world.assert_is_the_world(layouts.ikun(tmp_path, {"test": ["0001"]}, SIZES).read("0001"))
+    world.assert_is_the_world(layouts.ikun(tmp_path, SPLITS, SIZES, extra_sentences=None).read("0001"))
 
 
 def test_newsent_beside_the_raw_layout_adds_sentences_outside_the_test_split(tmp_path):
     world.refer_kitti(tmp_path)
-    reader = partial(ReferKitti, tmp_path, sizes=SIZES, extra_sentences="newsent.json")
+    reader = partial(layouts.refer_kitti, tmp_path, sizes=SIZES, extra_sentences="newsent.json")
     world.assert_is_the_world(reader(SPLITS).read("0001"))  # no such file
     world.text(tmp_path / "newsent.json", {"0001": ["blue vans", "red cars"]})
     world.assert_is_the_world(reader(SPLITS).read("0001"), sentences=("blue vans", *world.SENTENCES))
     world.assert_is_the_world(reader({"test": ["0001"]}).read("0001"))
-    world.assert_is_the_world(ReferKitti(tmp_path, SPLITS, SIZES).read("0001"))
+    world.assert_is_the_world(layouts.refer_kitti(tmp_path, SPLITS, SIZES).read("0001"))
 
 
 def test_a_sentence_without_an_expression_file_is_no_test_sequence(tmp_path):
@@ -112,28 +99,28 @@ def test_a_sentence_without_an_expression_file_is_no_test_sequence(tmp_path):
     world.ikun(tmp_path)
     (tmp_path / "expression/0001/red-cars.json").unlink()
     found = []
-    reader = Ikun(tmp_path, {"test": ["0001"]}, SIZES)
+    reader = layouts.ikun(tmp_path, {"test": ["0001"]}, SIZES)
     video = reader.read("0001", lambda kind, error: found.append((kind, str(error))))
     assert [e.sentence for e in video.expressions] == ["people", "the car in front"]
     assert [kind for kind, _ in found] == ["no-expression-file"] and "'red cars'" in found[0][1]
-    world.assert_is_the_world(Ikun(tmp_path, SPLITS, SIZES).read("0001"))
-    world.assert_is_the_world(Ikun(tmp_path, {"test": ["0001"]}, SIZES, expressions=None).read("0001"))
+    world.assert_is_the_world(layouts.ikun(tmp_path, SPLITS, SIZES).read("0001"))
+    world.assert_is_the_world(layouts.ikun(tmp_path, {"test": ["0001"]}, SIZES, expressions=None).read("0001"))
 
 
 def test_ikun_without_expression_folder_takes_the_sentences_of_its_labels(tmp_path):
     world.ikun(tmp_path)
-    world.assert_is_the_world(Ikun(tmp_path, SPLITS, SIZES, expressions=None).read("0001"))
+    world.assert_is_the_world(layouts.ikun(tmp_path, SPLITS, SIZES, expressions=None).read("0001"))
 
 
 def test_ikun_reports_expression_files_that_disagree(tmp_path):
     world.ikun(tmp_path)
     world.expressions(tmp_path / "expression/0001", first=1)  # shifted by a frame
     found = []
-    reader = Ikun(tmp_path, SPLITS, SIZES)
+    reader = layouts.ikun(tmp_path, SPLITS, SIZES)
     world.assert_is_the_world(reader.read("0001", lambda kind, error: found.append((kind, str(error)))))
     assert [kind for kind, _ in found] == ["referents-differ"] * 3
     found.clear()
-    Ikun(tmp_path, SPLITS, SIZES, expression_first_frame=1).read("0001", lambda kind, error: found.append(kind))
+    layouts.ikun(tmp_path, SPLITS, SIZES, expressions_first_frame=1).read("0001", lambda kind, error: found.append(kind))
     assert not found
 
 
@@ -159,7 +146,7 @@ def test_a_bad_labels_json_is_one_message_with_file_and_line(tmp_path, change, w
     change(content)
     (tmp_path / "labels.json").write_text(json.dumps(content, indent=0))
     with pytest.raises(InputError, match=words) as error:
-        Ikun(tmp_path, SPLITS, SIZES).read("0001")
+        layouts.ikun(tmp_path, SPLITS, SIZES).read("0001")
     assert error.value.file == tmp_path / "labels.json"
 
 
@@ -167,14 +154,14 @@ def test_lamot_videos_come_from_the_annotation_folders(tmp_path):
     for k in range(10):
         world.lamot(tmp_path, name=f"seq-{k:02d}")
     world.lamot(tmp_path, split="val", name="seq-99")
-    assert lamot(tmp_path).splits == {"train": tuple(f"seq-{k:02d}" for k in range(10)), "test": ("seq-99",)}
-    held = lamot(tmp_path, validation_share=0.3).splits
+    assert layouts.lamot(tmp_path).splits == {"train": tuple(f"seq-{k:02d}" for k in range(10)), "test": ("seq-99",)}
+    held = layouts.lamot(tmp_path, expressions_validation_share=0.3).splits
     assert len(held["val"]) == 3
     assert sorted(held["train"] + held["val"]) == [f"seq-{k:02d}" for k in range(10)]
-    assert lamot(tmp_path, validation_share=0.3).splits == held
-    assert len(lamot(tmp_path, validation_share=0.01).splits["val"]) == 1
+    assert layouts.lamot(tmp_path, expressions_validation_share=0.3).splits == held
+    assert len(layouts.lamot(tmp_path, expressions_validation_share=0.01).splits["val"]) == 1
     with pytest.raises(ConfigError, match="validation share"):
-        lamot(tmp_path, validation_share=1)
+        layouts.lamot(tmp_path, expressions_validation_share=1)
 
 
 def test_tao_lies_a_folder_deeper_and_numbers_images_by_id(tmp_path):
@@ -184,12 +171,13 @@ def test_tao_lies_a_folder_deeper_and_numbers_images_by_id(tmp_path):
         path.unlink()
     world.images(place / "img1", names=["7", "31", "45", "104", "1000", "5002"])
     options = {
-        "annotations": {"train": "annotations_v1/train/TAO"},
+        "expressions_folders": {"train": "annotations_v1/train/TAO"},
         "sizes": "TAO/*/{video}/seqinfo.ini",
-        "images": "TAO/*/{video}/img1/{frame}.{ext}",
-        "labels": "TAO/*/{video}/gt/gt.txt",
+        "images_pattern": "TAO/*/{video}/img1/{frame}.{ext}",
+        "images_numbering": "rank",
+        "truth_path": "TAO/*/{video}/gt/gt.txt",
     }
-    reader = lamot(tmp_path, image_numbering="rank", **options)
+    reader = layouts.lamot(tmp_path, **options)
     video = reader.read("0001")
     world.assert_is_the_world(video)
     assert video.frames.read(4)[0, 0].tolist() == [4, 0, 0]
@@ -197,7 +185,7 @@ def test_tao_lies_a_folder_deeper_and_numbers_images_by_id(tmp_path):
     ids = [7, 31, 45, 104, 1000, 5002]
     rows = [line.split(",", 1) for line in world.mot_rows(first=0).splitlines()]
     world.text(place / "gt/gt.txt", "".join(f"{ids[int(frame)]},{rest}\n" for frame, rest in rows))
-    world.assert_is_the_world(lamot(tmp_path, image_numbering="rank", label_numbering="image", **options).read("0001"))
+    world.assert_is_the_world(layouts.lamot(tmp_path, truth_numbering="image", **options).read("0001"))
 
 
 @pytest.mark.parametrize(
@@ -215,15 +203,15 @@ def test_tao_sentences_are_split_into_words(tmp_path, language, sentence):
     pytest.importorskip("wordninja")
     world.lamot(tmp_path)
     world.text(tmp_path / "annotations_v1/train/MOT17/0001_01.json", {"targets": {"1": [3]}, "language": language})
-    assert lamot(tmp_path, split_words=True).read("0001").expressions[0].sentence == sentence
-    assert lamot(tmp_path).read("0001").expressions[0].sentence == language
+    assert layouts.lamot(tmp_path, expressions_split_words=True).read("0001").expressions[0].sentence == sentence
+    assert layouts.lamot(tmp_path).read("0001").expressions[0].sentence == language
 
 
 def test_lamot_sentences_that_are_equal_get_slugs_that_differ(tmp_path):
     world.lamot(tmp_path)
     for k in (4, 10):
         world.text(tmp_path / f"annotations_v1/train/MOT17/0001_{k:02d}.json", {"targets": {}, "language": "people"})
-    video = lamot(tmp_path).read("0001")
+    video = layouts.lamot(tmp_path).read("0001")
     assert [e.slug for e in video.expressions] == ["people", "red-cars", "the-car-in-front", "people-2", "people-3"]
 
 
@@ -240,13 +228,14 @@ def test_two_sequences_of_one_name_are_refused(tmp_path):
     world.lamot(tmp_path, folder="AVA")
     world.lamot(tmp_path, folder="BDD")
     with pytest.raises(InputError, match="two sequences are named 0001"):
-        lamot(tmp_path)
+        layouts.lamot(tmp_path)
 
 
 def test_a_mixture_marks_videos_with_their_source(tmp_path):
     world.lamot(tmp_path, name="mot")
     world.refer_kitti(tmp_path)
-    sources = {"A": lamot(tmp_path), "B": ReferKitti(tmp_path, {"train": ["0001"], "test": []}, SIZES), "C": None}
+    splits = {"train": ["0001"], "test": []}
+    sources = {"A": layouts.lamot(tmp_path), "B": layouts.refer_kitti(tmp_path, splits, SIZES), "C": None}
     mixture = Mixture(sources)
     assert mixture.splits == {"train": ("mot", "0001"), "test": ()}
     assert [(v.name, v.source) for v in load(mixture, "train")] == [("mot", "A"), ("0001", "B")]
@@ -262,7 +251,7 @@ def test_a_video_in_two_places_is_refused(tmp_path):
     world.dance(tmp_path, "train")
     world.dance(tmp_path, "val")
     with pytest.raises(InputError, match="in several places"):
-        ReferDance(tmp_path, SPLITS).read("0001")
+        layouts.refer_dance(tmp_path, SPLITS).read("0001")
 
 
 @pytest.mark.parametrize("content", ["", "[Sequence]\nimWidth=200\n", "[Sequence]\nimHeight=-3\nimWidth=200\n", "\x00"])
@@ -270,15 +259,15 @@ def test_a_broken_seqinfo_is_named(tmp_path, content):
     world.dance(tmp_path)
     file = world.text(tmp_path / "val/0001/seqinfo.ini", content)
     with pytest.raises(InputError, match=r"seqinfo\.ini") as error:
-        ReferDance(tmp_path, SPLITS).read("0001")
+        layouts.refer_dance(tmp_path, SPLITS).read("0001")
     assert error.value.file == file
 
 
 def test_sizes_may_be_taken_from_the_images_if_asked_for(tmp_path):
     world.dance(tmp_path)
-    assert ReferDance(tmp_path, SPLITS, sizes="images").read("0001").size == (10, 20)
+    assert layouts.refer_dance(tmp_path, SPLITS, sizes="images").read("0001").size == (10, 20)
     with pytest.raises(ConfigError, match=r"sizes is .image."):
-        ReferDance(tmp_path, SPLITS, sizes="image")
+        layouts.refer_dance(tmp_path, SPLITS, sizes="image")
 
 
 def compose_data(*overrides):
@@ -305,7 +294,8 @@ def test_the_lamot_configuration_mixes_the_sources_that_are_there(tmp_path, capl
         world.lamot(tmp_path, source, name=f"{source}-a", car=1)
         world.lamot(tmp_path, source, name=f"{source}-b", car=1)
         world.lamot(tmp_path, source, split="val", name=f"{source}-c", car=1)
-    config = compose_data("+data=lamot", f"data.root={tmp_path}", "data.reader.sources.SportsMOT.validation_share=0")
+    share = "data.reader.sources.SportsMOT.expressions.validation_share=0"
+    config = compose_data("+data=lamot", f"data.root={tmp_path}", share)
     reader = instantiate(config.reader)
     assert reader.splits["train"] == ("MOT17-b", "SportsMOT-a", "SportsMOT-b")
     assert reader.splits["val"] == ("MOT17-a",)
@@ -318,7 +308,7 @@ def test_the_lamot_configuration_mixes_the_sources_that_are_there(tmp_path, capl
 @needs_shared
 def test_real_kitti_labels_load(caplog):
     overrides = ["+data=kitti", f"data.root={SHARED}/kitti", "data.reader.images=null"]
-    config = compose_data(*overrides, "data.reader.labels='label_02/{video}.txt'")
+    config = compose_data(*overrides, "data.reader.truth.path='label_02/{video}.txt'")
     reader = instantiate(config.reader)
     videos = [reader.read(path.stem) for path in sorted((SHARED / "kitti/label_02").glob("*.txt"))]
     # every row but DontCare and Misc
@@ -360,7 +350,8 @@ def test_lamot_slugs_are_those_of_the_published_lists():
     made = set()
     for source in ("MOT17", "VisDrone"):
         folders = {"test": pattern["test"].format(source)}
-        reader = Lamot(SHARED / "lamot_annotations", folders, {"default": [10, 10]}, None, "{video}.txt")
+        options = {"expressions_folders": folders, "sizes": {"default": [10, 10]}, "images": None}
+        reader = layouts.lamot(SHARED / "lamot_annotations", **options)
         for name in reader.splits["test"]:
             made |= {f"{name}+{a.expression.slug}" for a in reader.annotations(name)}
     assert published <= made
@@ -368,30 +359,30 @@ def test_lamot_slugs_are_those_of_the_published_lists():
 
 def test_nothing_is_said_when_all_is_well(tmp_path, caplog):
     with caplog.at_level(logging.INFO):
-        ReferKitti(world.refer_kitti(tmp_path), SPLITS, SIZES).read("0001")
+        layouts.refer_kitti(world.refer_kitti(tmp_path), SPLITS, SIZES).read("0001")
     assert not caplog.records
 
 
 def test_equal_settings_are_equal_texts(tmp_path):
     world.refer_kitti(tmp_path)
-    one, two = (ReferKitti(tmp_path, SPLITS, SIZES).settings("0001") for _ in range(2))
+    one, two = (layouts.refer_kitti(tmp_path, SPLITS, SIZES).settings("0001") for _ in range(2))
     assert one == two
-    assert one != ReferKitti(tmp_path, SPLITS, SIZES, label_first_frame=1).settings("0001")
-    assert one != ReferKitti(tmp_path, SPLITS, {"default": [100, 201]}).settings("0001")
-    assert np.array_equal(ReferKitti(tmp_path, SPLITS, SIZES).read("0001").size, world.SIZE)
+    assert one != layouts.refer_kitti(tmp_path, SPLITS, SIZES, truth_first_frame=1).settings("0001")
+    assert one != layouts.refer_kitti(tmp_path, SPLITS, {"default": [100, 201]}).settings("0001")
+    assert np.array_equal(layouts.refer_kitti(tmp_path, SPLITS, SIZES).read("0001").size, world.SIZE)
 
 
 def test_patterns_may_be_absolute_and_hold_a_star(tmp_path):
     world.dance(tmp_path / "dance", "train")
     (tmp_path / "root").mkdir()
     place = f"{tmp_path}/dance/*/{{video}}"
-    reader = ReferDance(
+    reader = layouts.refer_dance(
         tmp_path / "root",
         SPLITS,
         sizes=f"{place}/seqinfo.ini",
-        images=f"{place}/img1/{{frame:08d}}.{{ext}}",
-        labels=f"{place}/gt/gt.txt",
-        expressions=f"{tmp_path}/dance/expression/{{video}}",
-        classes={1: "pedestrian", 3: "car"},
+        images_pattern=f"{place}/img1/{{frame:08d}}.{{ext}}",
+        truth_path=f"{place}/gt/gt.txt",
+        expressions_folder=f"{tmp_path}/dance/expression/{{video}}",
+        truth_classes={1: "pedestrian", 3: "car"},
     )
     world.assert_is_the_world(reader.read("0001"))

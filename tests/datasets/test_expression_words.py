@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from flexhook.datasets.expressions import ATTRIBUTES, attributes, slug, unique_slugs
+from flexhook.datasets.attributes import ATTRIBUTES, attributes
+from flexhook.structures.slugs import slug, unique_slugs
 
 SEQMAPS = Path(__file__).parents[2].parent / "shared" / "data" / "seqmaps"
 
@@ -33,6 +34,14 @@ def test_slug_of_a_very_long_sentence_still_names_a_file():
 
 def test_equal_slugs_are_told_apart():
     assert unique_slugs(["a b", "a-b", "a  b", "c"]) == ["a-b", "a-b-2", "a-b-3", "c"]
+    assert unique_slugs(["cars", "CARS", "Cars"]) == ["cars", "CARS-2", "Cars-3"]  # one file where the disk ignores case
+    assert unique_slugs(["caf\u00e9", "cafe\u0301"]) == ["caf\u00e9", "cafe\u0301-2"]
+    assert unique_slugs(["a b", "c"], taken=["A-b", "c-2"]) == ["a-b-2", "c"]
+
+
+def test_a_made_up_name_is_not_that_of_another_sentence():
+    assert unique_slugs(["red cars", "red-cars", "red-cars-2"]) == ["red-cars", "red-cars-3", "red-cars-2"]
+    assert unique_slugs(["red cars", "red-cars", "RED-CARS-2"]) == ["red-cars", "red-cars-3", "RED-CARS-2"]
 
 
 @pytest.mark.parametrize(

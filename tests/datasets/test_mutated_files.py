@@ -1,6 +1,7 @@
 """Property: a mutated file loads to equal data, or ends in the project's own error or a finding; nothing else ever happens."""
 
 import file_mutations as mutations
+import layouts
 import numpy as np
 import pytest
 import small_world as world
@@ -8,12 +9,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from flexhook.datasets.check import check_dataset
-from flexhook.datasets.ikun import Ikun
-from flexhook.datasets.kitti import read_kitti_labels
+from flexhook.datasets.kitti_labels import read_kitti_labels
 from flexhook.datasets.lamot import read_annotation
 from flexhook.datasets.mot import read_mot
 from flexhook.datasets.mot_truth import read_mot_truth
-from flexhook.datasets.refer_kitti import ReferKitti
 from flexhook.errors import InputError
 from flexhook.trackers.mot_files import TrackerFiles
 
@@ -42,7 +41,7 @@ class Bench:
 
     def reader(self):
         sizes, lengths = {"default": list(world.SIZE)}, {world.NAME: world.FRAMES}
-        return ReferKitti(self.root, {"train": [world.NAME]}, sizes, images=None, lengths=lengths)
+        return layouts.refer_kitti(self.root, {"train": [world.NAME]}, sizes, images=None, lengths=lengths)
 
     def load(self):
         video = self.reader().read(world.NAME)
@@ -131,7 +130,7 @@ def test_arbitrary_content_never_ends_in_another_exception(tmp_path, content):
         lambda: read_mot_truth(path, classes={1: "person"}),
         lambda: read_kitti_labels(path),
         lambda: read_annotation(path),
-        lambda: Ikun(tmp_path, {"train": ["0001"]}, {"default": [9, 9]}, None, expressions=None).read("0001"),
+        lambda: layouts.ikun(tmp_path, {"train": ["0001"]}, {"default": [9, 9]}, images=None, expressions=None).read("0001"),
     ]
     for read in readers:
         try:

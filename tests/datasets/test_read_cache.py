@@ -4,20 +4,21 @@ import logging
 import os
 import time
 
+import layouts
 import numpy as np
 import pytest
 import small_world as world
 
 from flexhook.datasets.cache import CachedReader
+from flexhook.datasets.dataset import Dataset
 from flexhook.datasets.reader import load
-from flexhook.datasets.refer_kitti import ReferKitti
 from flexhook.errors import InputError
 from flexhook.structures.disk_cache import cache_folder
 
 SPLITS, SIZES = {"train": ["0001"]}, {"default": list(world.SIZE)}
 
 
-class Counting(ReferKitti):
+class Counting(Dataset):
     """A reader that counts how often it reads."""
 
     reads = 0
@@ -27,13 +28,16 @@ class Counting(ReferKitti):
         return super().read(*args, **kwargs)
 
 
+def counting(tmp_path, **options):
+    return layouts.refer_kitti(tmp_path / "data", SPLITS, options.pop("sizes", SIZES), make=Counting, **options)
+
+
 @pytest.fixture
 def cached(tmp_path):
     Counting.reads = 0
 
     def make(**options):
-        reader = Counting(tmp_path / "data", SPLITS, options.pop("sizes", SIZES), **options)
-        return CachedReader(reader, tmp_path / "cache")
+        return CachedReader(counting(tmp_path, **options), tmp_path / "cache")
 
     world.refer_kitti(tmp_path / "data")
     return make
@@ -156,7 +160,52 @@ def test_loading_a_split_uses_the_cache(monkeypatch, tmp_path):
     monkeypatch.setenv("FLEXHOOK_CACHE", str(tmp_path / "cache"))
     Counting.reads = 0
     for _ in range(2):
-        world.assert_is_the_world(load(Counting(tmp_path / "data", SPLITS, SIZES), "train")[0])
+        world.assert_is_the_world(load(CachedReader(counting(tmp_path)), "train")[0])
     assert Counting.reads == 1
-    load(Counting(tmp_path / "data", SPLITS, SIZES), "train", cache=False)
+    load(counting(tmp_path), "train")
     assert Counting.reads == 2
+
+
+def test_the_last_videos_stay_in_memory_while_no_file_changes(monkeypatch, tmp_path):
+    """Without a cache on disk too: evaluation and pictures of a run read no video again."""
+    world.refer_kitti(tmp_path / "data")
+    monkeypatch.setenv("FLEXHOOK_CACHE", "off")
+    Counting.reads = 0
+    reader = CachedReader(counting(tmp_path))
+    first = reader.read("0001")
+    assert reader.read("0001") is first
+    assert reader.read_expressions("0001") == first.expressions
+    assert Counting.reads == 1
+    label = tmp_path / "data/KITTI/labels_with_ids/image_02/0001/000000.txt"
+    touch(label, label.read_text().replace("0.100000", "0.150000"))
+    assert reader.read("0001").truth.box[0, 0] == pytest.approx(30)
+    assert Counting.reads == 2
+
+
+def test_memory_holds_the_last_videos_only(monkeypatch, tmp_path):
+    world.refer_kitti(tmp_path / "data")
+    monkeypatch.setenv("FLEXHOOK_CACHE", "off")
+    monkeypatch.setattr("flexhook.datasets.cache.IN_MEMORY", 2)
+    Counting.reads = 0
+    reader = CachedReader(counting(tmp_path))
+    for part in ("expression", "KITTI/training/image_02", "KITTI/labels_with_ids/image_02"):
+        for name in ("0002", "0003"):
+            (tmp_path / "data" / part / name).symlink_to(tmp_path / "data" / part / "0001")
+    for name in ("0001", "0002", "0001", "0003"):
+        reader.read(name)
+    assert Counting.reads == 3
+    reader.read("0001")
+    assert Counting.reads == 3
+    reader.read("0002")
+    assert Counting.reads == 4
+
+
+def test_expressions_come_from_the_cache_without_reading(cached):
+    expected = cached().read("0001").expressions
+    assert cached().read_expressions("0001") == expected
+    assert Counting.reads == 1
+
+
+def test_expressions_of_a_video_that_is_not_in_the_cache_need_no_labels(cached):
+    assert [e.slug for e in cached().read_expressions("0001")] == ["people", "red-cars", "the-car-in-front"]
+    assert Counting.reads == 0

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import layouts
 import numpy as np
 import pytest
 from hydra import compose, initialize_config_dir
@@ -13,7 +14,6 @@ from hydra.utils import instantiate
 from PIL import Image
 
 from flexhook.datasets.reader import load
-from flexhook.datasets.refer_kitti import ReferKitti
 from flexhook.errors import ConfigError, InputError
 
 ROOT = Path(__file__).parents[2]
@@ -54,7 +54,7 @@ class Dataset:
 
     def read(self, **options):
         options = {"splits": {"train": ["0001"]}, "sizes": {"default": [100, 200]}, **options}
-        return ReferKitti(self.root, **options).read("0001")
+        return layouts.refer_kitti(self.root, **options).read("0001")
 
 
 @pytest.fixture
@@ -78,16 +78,16 @@ def test_a_video_has_all_its_parts(dataset):
 
 
 def test_boxes_may_be_given_by_their_centre(dataset):
-    assert dataset.read(label_origin="centre").truth.box[0] == pytest.approx([-5, -5, 45, 45])
+    assert dataset.read(truth_origin="centre").truth.box[0] == pytest.approx([-5, -5, 45, 45])
 
 
 def test_first_frames_are_configuration(dataset):
     (dataset.root / "expression/0001/people.json").unlink()
     dataset.expression("red-cars", {"label": {"1": [0], "2": [0]}, "sentence": "red cars"})
-    video = dataset.read(expression_first_frame=1)
+    video = dataset.read(expressions_first_frame=1)
     assert video.labels.toarray()[:, 0].tolist() == [True, False, True]
     with pytest.raises(InputError, match="before the first frame 1"):
-        dataset.read(label_first_frame=1)
+        dataset.read(truth_first_frame=1)
 
 
 def test_a_missing_image_is_an_error_only_when_it_is_read(dataset):
@@ -200,14 +200,14 @@ def test_missing_referents_can_be_dropped_with_one_warning(dataset, caplog):
 
 def test_a_video_that_is_not_there_is_left_out_with_a_warning_or_refused(dataset, caplog):
     splits, sizes = {"train": ["0001", "0009"], "test": ["0011"]}, {"default": [100, 200]}
-    reader = ReferKitti(dataset.root, splits, sizes)
+    reader = layouts.refer_kitti(dataset.root, splits, sizes)
     with caplog.at_level(logging.WARNING):
         assert reader.video_names("train") == ["0001"]
     assert "1 of the 2 videos of split train are not on disk: 0009" in caplog.text
     with pytest.raises(InputError, match="0011"):
         reader.video_names("test")
     with pytest.raises(InputError, match="0009"):
-        ReferKitti(dataset.root, splits, sizes, on_missing_video="error").video_names("train")
+        layouts.refer_kitti(dataset.root, splits, sizes, on_missing_video="error").video_names("train")
     with pytest.raises(ConfigError, match="split 'tset'"):
         reader.video_names("tset")
 
@@ -220,9 +220,9 @@ def test_a_video_that_is_not_there_is_left_out_with_a_warning_or_refused(dataset
         ({"splits": {"train": ["0001", "0001"]}}, "twice"),
         ({"sizes": {"default": [100]}}, "height, width"),
         ({"sizes": {}}, "size of video 0001"),
-        ({"images": "{video}.png"}, "no {frame}"),
-        ({"labels": "{vidio}/{frame}.txt"}, "malformed"),
-        ({"label_origin": "corner"}, "label_origin"),
+        ({"images_pattern": "{video}.png"}, "no {frame}"),
+        ({"truth_path": "{vidio}/{frame}.txt"}, "malformed"),
+        ({"truth_origin": "corner"}, "truth.origin"),
     ],
 )
 def test_a_wrong_configuration_is_one_message(dataset, options, words):
@@ -231,7 +231,7 @@ def test_a_wrong_configuration_is_one_message(dataset, options, words):
 
 
 def test_files_name_everything_that_reading_depends_on(dataset):
-    files = ReferKitti(dataset.root, {"train": ["0001"]}, {"default": [1, 2]}).files("0001")
+    files = layouts.refer_kitti(dataset.root, {"train": ["0001"]}, {"default": [1, 2]}).files("0001")
     assert [str(f.relative_to(dataset.root)) for f in files] == [
         "KITTI/training/image_02/0001",
         *(f"KITTI/labels_with_ids/image_02/0001/00000{k}.txt" for k in (0, 1, 3)),
@@ -241,7 +241,7 @@ def test_files_name_everything_that_reading_depends_on(dataset):
 
 
 def test_the_data_rooms_do_not_import_torch():
-    code = "import sys, flexhook.datasets.refer_kitti, flexhook.datasets.mot; sys.exit('torch' in sys.modules)"
+    code = "import sys, flexhook.datasets.dataset, flexhook.datasets.mot; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

@@ -1,6 +1,6 @@
+import layouts
 import pytest
 
-from flexhook.datasets.refer_kitti import ReferKitti
 from flexhook.synthetic import WorldConfig, generate
 from flexhook.synthetic.world import simulate_world
 
@@ -28,4 +28,4 @@ def tiny_root(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def tiny_reader(tiny_root):
-    return ReferKitti(tiny_root, TINY.splits, {"default": TINY.size})
+    return layouts.refer_kitti(tiny_root, TINY.splits, {"default": TINY.size})

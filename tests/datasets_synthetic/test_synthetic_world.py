@@ -6,7 +6,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from flexhook.datasets.expressions import attributes
+from flexhook.datasets.attributes import attributes
 from flexhook.encoders.packaged import package_file
 from flexhook.synthetic import WorldConfig
 from flexhook.synthetic.kinds import COLOURS, KINDS

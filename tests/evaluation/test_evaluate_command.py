@@ -4,6 +4,7 @@ import csv
 import json
 from pathlib import Path
 
+import layouts
 import numpy as np
 import pytest
 from PIL import Image
@@ -60,9 +61,10 @@ def run(tmp_path, dataset):
     write_answers(folder / "scores", [1, 2])
     names = ", ".join(f"'{name}'" for name in VIDEOS)
     (folder / "config.yaml").write_text(
-        f"data:\n  root: {dataset}\n  reader:\n    _target_: flexhook.datasets.refer_kitti.ReferKitti\n"
+        f"data:\n  root: {dataset}\n  reader:\n    _target_: flexhook.datasets.dataset.Dataset\n"
         f"    root: ${{data.root}}\n    splits: {{test: [{names}], val: ['0011']}}\n"
-        "    sizes: {default: [375, 1242]}\nprotocol: {judge_last_observation: true}\n"
+        f"    sizes: {{default: [375, 1242]}}\n{layouts.REFER_KITTI_PARTS}"
+        "protocol: {judge_last_observation: true}\n"
     )
     return folder
 

@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 import torch
 from omegaconf import OmegaConf
+from PIL import Image
 from toy_world import ToyText, ToyVisual, run_here
 
+from flexhook.commands.predict import open_video
 from flexhook.configuration.resolvers import config_folder
 from flexhook.datasets.mot import read_mot
 from flexhook.inference.smoothing import smooth_track
@@ -128,6 +130,14 @@ def test_predict_shortens_a_long_sentence_with_one_warning(tiny, best, tmp_path)
     assert status == 0, said
     assert sum("tokens" in str(w.message) for w in warned) == 1
     assert len(list(tmp_path.glob("*.txt"))) == 1
+
+
+def test_no_two_sentences_of_predict_share_a_file(tmp_path):
+    Image.new("RGB", (32, 16)).save(tmp_path / "000000.png")
+    sentences = ["red cars", "red-cars", "red-cars-2", "Red cars"]
+    cfg = OmegaConf.create({"video": str(tmp_path), "frame_size": None, "sentences": sentences})
+    named = {e.sentence: e.slug for e in open_video(cfg).expressions}
+    assert named == {"red cars": "red-cars", "red-cars": "red-cars-3", "red-cars-2": "red-cars-2", "Red cars": "Red-cars-4"}
 
 
 def test_render_makes_pictures_of_the_run(tiny, tmp_path):

@@ -4,13 +4,17 @@ import json
 import os
 import shutil
 
+import layouts
 import numpy as np
 import pytest
 from omegaconf import OmegaConf
 from toy_world import ToyText, run_here, write_toy_world
 
 from flexhook.configuration.resolvers import config_folder
+from flexhook.datasets.dataset import Dataset
+from flexhook.inference import score as scoring
 from flexhook.inference.scoring_options import scoring_options
+from flexhook.structures.method import PredictionReport
 from flexhook.structures.result_files import read_expressions, read_results, scored_videos
 
 
@@ -216,3 +220,50 @@ def test_options_as_trained_are_all_options():
     options = scoring_options(given, trained)  # of a version that had no precision and no exit_scale
     speed = ("frame_batch", "max_pairs", "memory_budget", "num_workers", "compile")
     assert options == {"smoothing": 3, "calibration": None} | {key: groups[0][key] for key in speed}
+
+
+def test_no_process_reads_the_videos_of_another(toy, tmp_path, monkeypatch):
+    """expressions.json names them all nevertheless."""
+    read = []
+
+    class Noting(Dataset):
+        def read(self, name, *args):
+            read.append(name)
+            return super().read(name, *args)
+
+    class Nothing:
+        def key(self):
+            return ""
+
+        def write_extras(self, folder, expressions, kept):
+            pass
+
+    monkeypatch.setattr(scoring, "predict_block", lambda *a: PredictionReport())
+    reader = layouts.refer_kitti(toy.root, {"test": ["u", "v", "w"]}, {"default": [64, 192]}, make=Noting)
+    for rank, own in ((1, ["v"]), (0, ["u", "w"])):
+        read.clear()
+        reports = scoring.score_videos(Nothing(), reader, ["u", "v", "w"], tmp_path, (rank, 2))
+        assert (read, [report.video for report in reports]) == (own, own)
+    named = read_expressions(tmp_path)
+    assert list(named) == ["u", "v", "w"]
+    assert {name: list(e) for name, e in named.items()} == {n: list(reader.read(n).expressions) for n in "uvw"}
+
+
+def test_a_run_builds_one_reader_and_reads_no_video_twice(toy, tmp_path, monkeypatch):
+    monkeypatch.setenv("FLEXHOOK_CACHE", "off")
+    read, init = [], []
+    plain_read, plain_init = Dataset.read, Dataset.__init__
+
+    def noted_read(self, name, *args):
+        read.append(name)
+        return plain_read(self, name, *args)
+
+    def noted_init(self, *args, **more):
+        init.append(self)
+        plain_init(self, *args, **more)
+
+    monkeypatch.setattr(Dataset, "read", noted_read)
+    monkeypatch.setattr(Dataset, "__init__", noted_init)
+    toy.run(tmp_path / "run", "optim.epochs=1", "scoring=calibrated")
+    assert sorted(read) == ["a", "b", "c", "u", "v", "w"]
+    assert len(init) == 1

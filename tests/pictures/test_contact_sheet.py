@@ -1,5 +1,6 @@
 from pathlib import Path
 
+import layouts
 import numpy as np
 import pytest
 from PIL import Image
@@ -140,10 +141,9 @@ def test_metrics_of_an_expression_without_scores_are_an_input_error(video, score
 
 @pytest.mark.skipif(not SAMPLE.is_dir(), reason="the Refer-KITTI sample is not beside the checkout")
 def test_a_sheet_of_real_trajectories(tmp_path):
-    from flexhook.datasets.refer_kitti import ReferKitti
     from flexhook.structures.result_files import PairResults
 
-    video = ReferKitti(SAMPLE, {"test": ["0005"]}, {"default": [375, 1242]}).read("0005")
+    video = layouts.refer_kitti(SAMPLE, {"test": ["0005"]}, {"default": [375, 1242]}).read("0005")
     logits = np.zeros((len(video.truth), len(video.expressions), 2), np.float32)
     logits[..., 1] = np.where(video.labels.toarray(), 3, -3)
     scores = PairResults("0005", video.truth, video.expressions, logits)

@@ -6,12 +6,12 @@ import subprocess
 import sys
 import time
 
+import layouts
 import numpy as np
 import pytest
 from PIL import Image
 
 from flexhook.commands.main import main
-from flexhook.datasets.refer_kitti import ReferKitti
 from flexhook.media.video_files import VideoFileFrames
 from flexhook.structures import PairResults
 from flexhook.structures.result_files import write_expressions, write_pairs
@@ -22,11 +22,11 @@ seed: 0
 data:
   root: {root}
   reader:
-    _target_: flexhook.datasets.refer_kitti.ReferKitti
+    _target_: flexhook.datasets.dataset.Dataset
     root: {root}
     splits: {{test: ["0005", "0011"]}}
     sizes: {{default: [300, 960]}}
-"""
+{parts}"""
 
 
 @pytest.fixture
@@ -34,8 +34,8 @@ def results(dataset, tmp_path):
     """A run folder: "blue cars" is answered with everything, "red cars" rightly, the others with nothing."""
     folder = tmp_path / "run"
     folder.mkdir()
-    (folder / "config.yaml").write_text(CONFIG.format(root=dataset))
-    reader = ReferKitti(dataset, {"test": ["0005", "0011"]}, {"default": (300, 960)})
+    (folder / "config.yaml").write_text(CONFIG.format(root=dataset, parts=layouts.REFER_KITTI_PARTS))
+    reader = layouts.refer_kitti(dataset, {"test": ["0005", "0011"]}, {"default": (300, 960)})
     known = {}
     rows = []
     for name in reader.video_names():
@@ -94,7 +94,7 @@ def test_the_data_may_have_moved(results, dataset, capsys):
     assert main(arguments) == 2
     assert f"{dataset}: the dataset's folder does not exist" in capsys.readouterr().err
     assert main([*arguments, "--data", f"root={moved}"]) == 0
-    assert main([*arguments, "--data", f"data.root={moved}", "reader.label_origin=top_left"]) == 0
+    assert main([*arguments, "--data", f"data.root={moved}", "reader.truth.origin=top_left"]) == 0
 
 
 def test_reference_points_are_drawn_where_the_scores_have_them(results):
@@ -131,7 +131,7 @@ def remove(results, name):
         (["--data", "root"], None, "--data got 'root'. Expected KEY=VALUE"),
         (["--data", "roof=x"], None, "Key 'roof' is not in struct"),
         (["--data", "reader.roof=x"], None, "unexpected keyword argument 'roof'"),
-        (["--data", "reader.label_origin=middle"], None, "label_origin"),
+        (["--data", "reader.truth.origin=middle"], None, "data.reader.truth.origin is 'middle'"),
         (["--frames", "0", "--expression", "cars"], None, "--frames is 0"),
         (["--frame-rate", "0", "--expression", "cars"], None, "--frame-rate is 0"),
         (["--reference-points"], None, "reference_points.json: the reference points do not read"),

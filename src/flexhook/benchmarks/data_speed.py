@@ -16,18 +16,22 @@ from typing import Any
 import numpy as np
 
 from flexhook.benchmarks.measurement import Clock, machine
+from flexhook.datasets.cache import CachedReader
+from flexhook.datasets.dataset import Dataset
 from flexhook.datasets.expression_files import Annotation
-from flexhook.datasets.frame_labels import read_frame_labels
+from flexhook.datasets.expression_folder import ExpressionFolder
+from flexhook.datasets.frame_labels import FrameLabels, read_frame_labels
+from flexhook.datasets.naming import FramePattern
+from flexhook.datasets.parts import VideoPlace
 from flexhook.datasets.problems import Report, strict
 from flexhook.datasets.reader import load
-from flexhook.datasets.refer_kitti import ReferKitti
 from flexhook.errors import InputError
-from flexhook.media.images import ImageFiles
 from flexhook.memory import peak_memory
 from flexhook.structures import TrackSet
 
 #: What is promised at the default size: seconds from files and from the cache, peak memory in MB.
 TARGETS = {"files": 10.0, "cache": 1.0, "memory": 1000.0}
+_IMAGES = "KITTI/training/image_02/{video}/{frame:06d}.{ext}"
 
 
 def run(argv: list[str]) -> int:
@@ -107,11 +111,15 @@ def _measured(work: Callable[..., tuple[int, dict[str, float]]], *arguments: Any
 
 def _read(root: Path, cache: Path | None, videos: int) -> tuple[int, dict[str, float]]:
     os.environ["FLEXHOOK_CACHE"] = "off" if cache is None else str(cache)
-    return sum(video.labels.nnz for video in load(_reader(ReferKitti, root, videos), "train")), {}
+    reader = CachedReader(_dataset(root, videos, FramePattern(_IMAGES), FrameLabels(), ExpressionFolder()))
+    return sum(video.labels.nnz for video in load(reader, "train")), {}
 
 
-def _reader(kind: type[ReferKitti], root: Path, videos: int) -> ReferKitti:
-    return kind(root, {"train": _names(videos)}, {"default": [375, 1242]})
+def _dataset(
+    root: Path, videos: int, images: FramePattern, truth: FrameLabels, expressions: ExpressionFolder
+) -> Dataset:
+    splits = {"train": _names(videos)}
+    return Dataset(root, truth, {"default": [375, 1242]}, splits, images, expressions)
 
 
 def _read_plainly(root: Path, videos: int) -> tuple[int, dict[str, float]]:
@@ -134,39 +142,33 @@ def _read_plainly(root: Path, videos: int) -> tuple[int, dict[str, float]]:
 
 
 def _read_timed(root: Path, videos: int) -> tuple[int, dict[str, float]]:
-    reader = _reader(_Timed, root, videos)
-    assert isinstance(reader, _Timed)
-    with reader.clocks["assembling and checking"]():
-        read = [reader.read(name) for name in reader.video_names("train")]
-    parts = {name: clock.wall for name, clock in reader.clocks.items()}
-    parts["assembling and checking"] -= parts["listing"] + parts["parsing"]
+    listing, parsing, everything = Clock(), Clock(), Clock()
+
+    class Images(FramePattern):
+        def files(self, root: Path, video: str, report: Report = strict) -> dict[int, str]:
+            with listing():
+                return super().files(root, video, report)
+
+    class Labels(FrameLabels):
+        def read(self, video: VideoPlace, report: Report = strict) -> TrackSet:
+            with listing():
+                files = self.pattern.files(video.root, video.key, report)
+            with parsing():
+                return read_frame_labels(files, video.size, classes=self.classes, origin=self.origin, report=report)
+
+    class Sentences(ExpressionFolder):
+        def read(self, video: VideoPlace, report: Report = strict) -> list[Annotation]:
+            with parsing():
+                return super().read(video, report)
+
+    dataset = _dataset(root, videos, Images(_IMAGES), Labels(), Sentences())
+    with everything():
+        with listing():
+            names = dataset.video_names("train")
+        read = [dataset.read(name) for name in names]
+    rest = everything.wall - listing.wall - parsing.wall
+    parts = {"listing": listing.wall, "parsing": parsing.wall, "assembling and checking": rest}
     return sum(video.labels.nnz for video in read), parts
-
-
-class _Timed(ReferKitti):
-    """A reader that times its parts."""
-
-    def __init__(self, *arguments: Any) -> None:
-        self.clocks = {name: Clock() for name in ("listing", "parsing", "assembling and checking")}
-        super().__init__(*arguments)
-
-    def video_names(self, split: str | None = None) -> list[str]:
-        with self.clocks["listing"]():
-            return super().video_names(split)
-
-    def truth(self, name: str, report: Report = strict) -> TrackSet:
-        with self.clocks["listing"]():
-            files = self.labels.files(self.root, name, report)
-        with self.clocks["parsing"]():
-            return read_frame_labels(files, self.size(name), classes=self.classes, origin=self.label_origin, report=report)
-
-    def annotations(self, name: str, report: Report = strict) -> list[Annotation]:
-        with self.clocks["parsing"]():
-            return super().annotations(name, report)
-
-    def _frames(self, name: str, truth: TrackSet, report: Report) -> ImageFiles:
-        with self.clocks["listing"]():
-            return super()._frames(name, truth, report)
 
 
 def _names(videos: int) -> list[str]:

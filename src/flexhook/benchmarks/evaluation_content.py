@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from scipy.sparse import csr_array
 
-from flexhook.datasets.expressions import attributes
+from flexhook.datasets.attributes import attributes
 from flexhook.evaluation.oracle import oracle_labels
 from flexhook.evaluation.overlaps import Boxes, Overlaps
 from flexhook.evaluation.trackeval_folder import write_trackeval_folder

@@ -15,7 +15,8 @@ from yaml import YAMLError
 
 from flexhook.configuration.mistakes import input_error_behind, yaml_mistake
 from flexhook.configuration.resolvers import config_folder
-from flexhook.datasets.reader import Reader
+from flexhook.datasets.dataset import Dataset
+from flexhook.datasets.mixture import Mixture
 from flexhook.errors import ConfigError, FlexHookError
 from flexhook.trackers.mot_files import TrackerFiles
 
@@ -105,7 +106,9 @@ def _explained(error: Exception) -> FlexHookError:
     return ConfigError(said)
 
 
-def open_data(overrides: Sequence[str], config_dir: str | Path | None = None) -> tuple[DictConfig, Reader, TrackerFiles | None]:
+def open_data(
+    overrides: Sequence[str], config_dir: str | Path | None = None
+) -> tuple[DictConfig, Dataset | Mixture, TrackerFiles | None]:
     """Compose a dataset and open it.
 
     Returns:
@@ -125,7 +128,8 @@ def open_data(overrides: Sequence[str], config_dir: str | Path | None = None) ->
         tracker = None if config.get("tracker") is None else hydra.utils.instantiate(config.tracker)
     except (HydraException, OmegaConfBaseException) as error:
         raise _explained(error) from error
-    for key, made, methods in (("reader", reader, ("splits", "read")), ("tracker", tracker, ("root", "read", "files"))):
+    needed = ("reader", reader, ("splits", "read", "dataset")), ("tracker", tracker, ("root", "read", "files"))
+    for key, made, methods in needed:
         if made is not None and (isinstance(made, DictConfig) or not all(hasattr(made, m) for m in methods)):
             expected = "_target_ with a class, such as those of conf/data"
             raise ConfigError(f"data.{key} does not make a {key}", expected=expected)

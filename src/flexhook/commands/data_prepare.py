@@ -10,17 +10,16 @@ TrackEval's ground truth. Done twice, it does nothing; interrupted, it goes on.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import logging
 from pathlib import Path
 
 from flexhook.commands.data_config import Progress, add_data_arguments, open_data
 from flexhook.datasets.cache import CachedReader, state_of
-from flexhook.datasets.folders import FolderDataset
+from flexhook.datasets.dataset import Dataset
+from flexhook.datasets.frame_labels import FrameLabels
 from flexhook.datasets.mixture import Mixture
-from flexhook.datasets.naming import FramePattern
 from flexhook.datasets.prepare import Workshop, index, label_files, resized_images, trackeval_truth
-from flexhook.datasets.reader import Reader
-from flexhook.datasets.refer_kitti import ReferKitti
 from flexhook.errors import ConfigError, InputError
 
 #: Where label_02 is looked for, below the dataset's folder.
@@ -56,8 +55,9 @@ def run(args: argparse.Namespace) -> int:
     if args.resize is not None and args.resize < 16:
         raise ConfigError(f"--resize is {args.resize}", expected="a height of at least 16 pixels")
     config, reader, _ = open_data(args.overrides, args.config_dir)
-    if args.labels_from is not None and not (isinstance(reader, ReferKitti) and args.labels_from.is_dir()):
-        expected = "a folder of label_02 files, for a dataset in the raw Refer-KITTI layout"
+    labels = reader.truth if isinstance(reader, Dataset) and isinstance(reader.truth, FrameLabels) else None
+    if args.labels_from is not None and (labels is None or not args.labels_from.is_dir()):
+        expected = "a folder of label_02 files, for a dataset with a label file per frame"
         raise ConfigError("labels cannot be made from --labels-from", file=args.labels_from, expected=expected)
     logging.basicConfig(format="%(message)s")
     out = args.out or Path(config.root)
@@ -65,15 +65,16 @@ def run(args: argparse.Namespace) -> int:
     names = reader.video_names()
     advice = []
     with Progress("videos prepared") as advance:
-        if isinstance(reader, ReferKitti) and _make_labels(shop, reader, names, args.labels_from, args.cut) and args.out:
-            reader.labels = FramePattern(f"{out.resolve()}/{reader.labels.pattern}", reader.labels.first_frame)
-            advice.append(f"data.reader.labels='{_escaped(reader.labels.pattern)}'")
+        if isinstance(reader, Dataset) and labels is not None:
+            if _make_labels(shop, reader, labels, names, args.labels_from, args.cut) and args.out:
+                reader.truth = dataclasses.replace(labels, path=f"{out.resolve()}/{labels.path}")
+                advice.append(f"data.reader.truth.path='{_escaped(reader.truth.path)}'")
         cached, videos, states = CachedReader(reader), [], {}
         for name in names:
             video = cached.read(name)
             states[name] = f"{state_of(reader.files(name))} {reader.settings(name)}"
             if args.resize is not None:
-                resized_images(shop, video, _inner(reader, name).key(name), args.resize, args.format)
+                resized_images(shop, video, reader.dataset(name).place(name).key, args.resize, args.format)
             if args.trackeval:
                 trackeval_truth(shop, video, states[name])
             videos.append(video)
@@ -90,46 +91,38 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _make_labels(shop: Workshop, reader: ReferKitti, names: list[str], source: Path | None, cut: bool) -> bool:
+def _make_labels(
+    shop: Workshop, dataset: Dataset, labels: FrameLabels, names: list[str], source: Path | None, cut: bool
+) -> bool:
     """Make missing label files; False where the dataset has them all of its own."""
+    root = dataset.root
     made_before = set(shop.videos("labels"))
-    missing = [n for n in names if n in made_before or not reader.labels.folder(reader.root, n).is_dir()]
+    missing = [n for n in names if n in made_before or not labels.pattern.folder(root, n).is_dir()]
     if not missing:
         return False
     if source is None:
-        source = next((reader.root / place for place in PLACES if (reader.root / place).is_dir()), None)
+        source = next((root / place for place in PLACES if (root / place).is_dir()), None)
     if source is None or not source.is_dir():
         problem = f"video {missing[0]} has no label files, and there are no label_02 files to make them of"
         hint = "Give KITTI's folder with --labels-from FOLDER"
-        file = reader.labels.folder(reader.root, missing[0]) if source is None else source
+        file = labels.pattern.folder(root, missing[0]) if source is None else source
         raise InputError(problem, file=file, expected="label_02/<video>.txt", hint=hint)
     for name in missing:
-        images = {} if reader.images is None else reader.images.files(reader.root, name)
-        count = max(images) + 1 if images else reader.sizes.length(reader.root, name)
-        label_files(shop, reader, source / f"{name}.txt", name, count, cut=cut)
+        images = {} if dataset.images is None else dataset.images.files(root, name)
+        count = max(images) + 1 if images else dataset.length(name)
+        label_files(shop, dataset, labels, source / f"{name}.txt", name, count, cut=cut)
     return True
 
 
-def _image_advice(reader: Reader, folder: str) -> list[str]:
+def _image_advice(reader: Dataset | Mixture, folder: str) -> list[str]:
     """What to say on the command line to use resized images: where they are and, if need be, the original's size."""
-    if isinstance(reader, Mixture):
-        parts = {f"data.reader.sources.{source}": inner for source, inner in reader.sources.items()}
-    else:
-        parts = {"data.reader": reader}
     advice = []
-    for key, inner in parts.items():
-        if isinstance(inner, FolderDataset) and any(inner.splits.values()):
-            advice.append(f"{key}.images='{_escaped(f'{folder}/{{video}}/{{frame:06d}}.{{ext}}')}'")
-            if inner.sizes.source == "images":
+    for key, dataset in reader.datasets().items():
+        if dataset.images is not None and any(dataset.splits.values()):
+            advice.append(f"{key}.images.pattern='{_escaped(f'{folder}/{{video}}/{{frame:06d}}.{{ext}}')}'")
+            if dataset.sizes.source == "images":
                 advice.append(f"{key}.sizes='{_escaped(f'{folder}/sizes/{{video}}.ini')}'")
     return advice
-
-
-def _inner(reader: Reader, name: str) -> FolderDataset:
-    inner = reader.reader(name) if isinstance(reader, Mixture) else reader
-    if not isinstance(inner, FolderDataset):
-        raise ConfigError(f"images of a {type(inner).__name__} cannot be resized", expected="a dataset in folders")
-    return inner
 
 
 def _escaped(pattern: str) -> str:

@@ -15,6 +15,7 @@ from yaml import YAMLError
 
 from flexhook.commands.hydra_app import hydra_command
 from flexhook.commands.run_data import moved
+from flexhook.datasets.cache import CachedReader
 from flexhook.datasets.reader import Reader
 from flexhook.errors import ConfigError, InputError
 from flexhook.evaluation.evaluator import by_tracks, evaluate_folder, evaluate_videos, referent_rows
@@ -65,7 +66,7 @@ def _evaluate_results(cfg: DictConfig) -> None:
 
 def _evaluate_scores(cfg: DictConfig) -> None:
     scores, out, data, protocol = _places(cfg)
-    reader: Reader = hydra.utils.instantiate(data.reader)
+    reader = CachedReader(hydra.utils.instantiate(data.reader))
     names = _chosen(list(reader.video_names(cfg.split)), cfg.videos)
     end = ("" if cfg.split == "test" else f"_{cfg.split}") + ("" if cfg.videos is None else "_part")
     require_one_model(scores, names)

@@ -9,10 +9,10 @@ from omegaconf import DictConfig, OmegaConf
 
 from flexhook.commands.hydra_app import hydra_command
 from flexhook.configuration.check_config import check_config
-from flexhook.datasets.expressions import slug
 from flexhook.datasets.mot import read_mot, write_mot
 from flexhook.errors import ConfigError, InputError
 from flexhook.structures import Expression, TrackSet, Video, make_labels
+from flexhook.structures.slugs import unique_slugs
 
 
 def task(cfg: DictConfig) -> None:
@@ -72,12 +72,7 @@ def open_video(cfg: DictConfig) -> Video:
     frames = open_frames(cfg.video)
     height, width = cfg.frame_size or frames.read(0).shape[:2]
     sentences = check_sentences(cfg.sentences)
-    taken: dict[str, int] = {}
-    expressions = []
-    for sentence in sentences:
-        name = slug(sentence)
-        taken[name] = taken.get(name, 0) + 1
-        expressions.append(Expression(sentence, name if taken[name] == 1 else f"{name}-{taken[name]}"))
+    expressions = [Expression(sentence, name) for sentence, name in zip(sentences, unique_slugs(sentences), strict=True)]
     return Video(Path(cfg.video).stem, (int(height), int(width)), frames, TrackSet.empty(), tuple(expressions),
                  make_labels([], [], (0, len(expressions))))
 

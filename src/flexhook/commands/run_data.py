@@ -13,12 +13,12 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from flexhook.configuration.mistakes import input_error_behind
-from flexhook.datasets.reader import Reader
+from flexhook.datasets.cache import CachedReader
 from flexhook.errors import ConfigError, InputError
 from flexhook.training.run_folder import read_config
 
 
-def open_reader(run: Path, changes: Sequence[str] = ()) -> Reader:
+def open_reader(run: Path, changes: Sequence[str] = ()) -> CachedReader:
     """The reader of the dataset that a run used.
 
     Args:
@@ -43,7 +43,7 @@ def open_reader(run: Path, changes: Sequence[str] = ()) -> Reader:
         OmegaConf.set_struct(cfg, True)
         OmegaConf.set_struct(cfg.reader, False)  # the reader itself knows its arguments
         cfg.merge_with(given)
-        return hydra.utils.instantiate(cfg.reader)
+        return CachedReader(hydra.utils.instantiate(cfg.reader))
     except (OmegaConfBaseException, HydraException, YAMLError, OSError, ValueError) as error:
         lines = [line.strip() for line in str(error).splitlines()]
         said = " ".join(line for line in lines if not line.startswith(("full_key:", "object_type=")))

@@ -1,6 +1,6 @@
-"""A cache of read videos on disk, so that a dataset of thousands of small files is parsed once.
+"""A cache of read videos, in memory and on disk, so that a dataset of thousands of small files is parsed once.
 
-An entry is found by the reader's settings and the video's name, and holds the names, sizes and modification times of
+An entry on disk is found by the reader's settings and the video's name, and holds the names, sizes and modification times of
 every file that it was read from: when one of them differs, or the entry is damaged, the files are read again.
 """
 
@@ -26,6 +26,8 @@ log = logging.getLogger(__name__)
 
 #: To be raised whenever a reader or the form of an entry changes.
 VERSION = 2
+#: Videos of which memory holds the last read ones.
+IN_MEMORY = 16
 _COLUMNS = ("frame", "identity", "box", "category", "confidence")
 
 
@@ -42,6 +44,7 @@ class CachedReader:
         folder = cache_folder() if folder is None else Path(folder)
         self.cache = None if folder is None else DiskCache(folder / "videos")
         self.splits: Mapping[str, Sequence[str]] = reader.splits
+        self._last: dict[str, tuple[str, Video]] = {}  # name -> (state, video), the last one used at the end
 
     def video_names(self, split: str | None = None) -> list[str]:
         """See :meth:`flexhook.datasets.reader.Reader.video_names`."""
@@ -67,23 +70,48 @@ class CachedReader:
         Raises:
             flexhook.errors.InputError: Something of it is missing or malformed.
         """
-        entry = self.entry(name)
-        if self.cache is None or entry is None or report is not strict:
+        if report is not strict:
             return self.reader.read(name, report)
         state = state_of(self.reader.files(name))
-        kept = self.cache.find(entry)
-        if kept is not None and kept.meta["state"] == state:
-            for warning in kept.meta["warnings"]:
-                log.warning("%s", warning)
-            return _load(kept)
-        with _Warnings() as heard:
-            video = self.reader.read(name)
-        if isinstance(video.frames, ImageFiles):
-            try:
-                self.cache.make(entry, lambda writer: _save(writer, video, state, heard.messages))
-            except InputError as error:
-                log.warning("%s The next run reads the files of %s again.", error, name)
+        video = self._kept(name, state)
+        if video is None:
+            with _Warnings() as heard:
+                video = self.reader.read(name)
+            entry = self.entry(name)
+            if self.cache is not None and entry is not None and isinstance(video.frames, ImageFiles):
+                try:
+                    self.cache.make(entry, lambda writer: _save(writer, video, state, heard.messages))
+                except InputError as error:
+                    log.warning("%s The next run reads the files of %s again.", error, name)
+        self._remember(name, state, video)
         return video
+
+    def read_expressions(self, name: str) -> tuple[Expression, ...]:
+        """The expressions of one video, from the cache where it is there; its labels are not read.
+
+        Raises:
+            flexhook.errors.InputError: They are missing or malformed.
+        """
+        video = self._kept(name, state_of(self.reader.files(name)))
+        return self.reader.read_expressions(name) if video is None else video.expressions
+
+    def _kept(self, name: str, state: str) -> Video | None:
+        """The video from memory or disk; None where neither has it as its files are now."""
+        if self._last.get(name, ("", None))[0] == state:
+            return self._last[name][1]
+        entry = self.entry(name)
+        kept = None if self.cache is None or entry is None else self.cache.find(entry)
+        if kept is None or kept.meta["state"] != state:
+            return None
+        for warning in kept.meta["warnings"]:
+            log.warning("%s", warning)
+        return _load(kept)
+
+    def _remember(self, name: str, state: str, video: Video) -> None:
+        self._last.pop(name, None)
+        self._last[name] = state, video
+        if len(self._last) > IN_MEMORY:
+            self._last.pop(next(iter(self._last)))
 
 
 def state_of(files: Sequence[Path]) -> str:

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from flexhook.datasets.check_findings import Findings
-from flexhook.datasets.expression_files import Annotation
-from flexhook.datasets.folders import FolderDataset, looked_for
+from flexhook.datasets.dataset import Dataset
 from flexhook.datasets.image_check import check_images
-from flexhook.datasets.lamot import Lamot
 from flexhook.datasets.mixture import Mixture
-from flexhook.datasets.reader import Reader
 from flexhook.datasets.sentence_check import check_sentences, least_tokens
 from flexhook.datasets.shift import HARDLY, NOTHING, OFFSETS, Fit, referent_hits, track_fit
 from flexhook.errors import ConfigError, InputError
@@ -93,7 +90,7 @@ def fitting(fit: Fit, first_frame: int) -> str:
 
 
 def check_dataset(
-    reader: Reader,
+    reader: Dataset | Mixture,
     tracker: TrackerFiles | None = None,
     *,
     images: str = "decode",
@@ -120,7 +117,8 @@ def check_dataset(
         report.counts["tracker boxes"] = 0
         report.fit = NOTHING
     _check_splits(reader, report.findings)
-    _check_annotation_folders(reader, report.findings)
+    for dataset in reader.datasets().values():
+        dataset.check(report.findings)
     for name in _present(reader, report.findings):
         report.findings.video = name
         try:
@@ -132,7 +130,7 @@ def check_dataset(
     return report
 
 
-def _check_splits(reader: Reader, findings: Findings) -> None:
+def _check_splits(reader: Dataset | Mixture, findings: Findings) -> None:
     of_video: dict[str, str] = {}
     for split, names in reader.splits.items():
         for name in names:
@@ -143,53 +141,32 @@ def _check_splits(reader: Reader, findings: Findings) -> None:
                 findings("split-overlap", InputError(problem, expected="splits that share no video", hint=hint))
 
 
-def _check_annotation_folders(reader: Reader, findings: Findings) -> None:
-    """LaMOT's videos are those with annotations: folders without any, and files that are none, go unnoticed by reading."""
-    for inner in reader.sources.values() if isinstance(reader, Mixture) else (reader,):
-        if not isinstance(inner, Lamot):
-            continue
-        named = "files named <sequence>_<number>.json"
-        for path in inner.stray:
-            findings("stray-file", InputError("the file is no annotation and is not read", file=path, expected=named))
-        for split, folder in inner.annotation_folders.items():
-            if not inner.splits[split]:
-                problem = f"there is no annotation of the split {split}"
-                hint = "Set data.root to the folder that holds annotations_v1, or correct the reader's annotations"
-                findings("no-annotations", InputError(problem, file=folder, expected=named, hint=hint))
-
-
-def _present(reader: Reader, findings: Findings) -> list[str]:
+def _present(reader: Dataset | Mixture, findings: Findings) -> list[str]:
     """Videos of which something is on disk; the others are reported."""
     wanted = list(dict.fromkeys(name for names in reader.splits.values() for name in names))
     found: list[str] = []
     missing: list[str] = []
     for name in wanted:
-        inner = _inner(reader, name)
         try:
-            there = not isinstance(inner, FolderDataset) or inner.exists(name)
+            there = reader.dataset(name).exists(name)
         except InputError:
             there = True
         (found if there else missing).append(name)
     if missing:
-        inner = _inner(reader, missing[0])
-        demanded = not found or getattr(inner, "on_missing_video", "warn") == "error"
+        dataset = reader.dataset(missing[0])
+        demanded = not found or dataset.on_missing_video == "error"
         names = ", ".join(missing[:8]) + (" and more" if len(missing) > 8 else "")
         problem = f"{len(missing)} of {len(wanted)} configured videos are not on disk: {names}"
         hint = "Set data.root, or data.reader.splits to the videos you have; numbers are not those of the whole splits"
-        expected = looked_for(inner, missing[0]) if isinstance(inner, FolderDataset) else "the videos' files"
-        error = InputError(problem, file=getattr(inner, "root", None), expected=expected, hint=hint)
+        error = InputError(problem, file=dataset.root, expected=dataset.looked_for(missing[0]), hint=hint)
         findings("missing-video" if demanded else "absent-video", error, len(missing))
     elif not wanted:
         findings("missing-video", InputError("no split names a video", hint="Set data.root, or data.reader.splits"))
     return found
 
 
-def _inner(reader: Reader, name: str) -> Reader:
-    return reader.reader(name) if isinstance(reader, Mixture) else reader
-
-
 def _check_video(
-    reader: Reader,
+    reader: Dataset | Mixture,
     tracker: TrackerFiles | None,
     name: str,
     report: CheckReport,
@@ -198,23 +175,19 @@ def _check_video(
     count_tokens: Callable[[str], int],
     advance: Callable[[int], None],
 ) -> None:
-    findings, inner = report.findings, _inner(reader, name)
-    annotations: Sequence[Annotation] = ()
-    video = reader.read(name, findings)
-    if isinstance(inner, FolderDataset):
-        annotations = inner.annotations(name, lambda kind, error: None)
-        for shift, hits in referent_hits(video.truth, annotations).items():
-            report.referents[shift] += hits
-        _check_length(inner, video, findings)
+    findings, dataset = report.findings, reader.dataset(name)
+    video, annotations = dataset.read_annotated(name, findings)
+    for shift, hits in referent_hits(video.truth, annotations).items():
+        report.referents[shift] += hits
+    _check_length(dataset, video, findings)
     report.counts["videos"] += 1
     report.counts["frames"] += video.num_frames
     report.counts["boxes"] += len(video.truth)
     report.counts["expressions"] += len(video.expressions)
     _check_truth(video, findings)
-    if len(annotations) == len(video.expressions):
-        used = np.asarray(video.labels.sum(axis=0)).reshape(-1)
-        check_sentences(annotations, used, token_limit, count_tokens, findings)
-    if isinstance(video.frames, ImageFiles) and getattr(inner, "images", True) is not None:
+    used = np.asarray(video.labels.sum(axis=0)).reshape(-1)
+    check_sentences(annotations, used, token_limit, count_tokens, findings)
+    if isinstance(video.frames, ImageFiles) and dataset.images is not None:
         check_images(video.frames, video.size, images, findings, advance)
     if tracker is not None:
         tracks = tracker.read(video, findings)
@@ -227,15 +200,15 @@ def _check_video(
         report.fit = fit if report.fit is None else report.fit + fit
 
 
-def _check_length(reader: FolderDataset, video: Video, findings: Findings) -> None:
+def _check_length(dataset: Dataset, video: Video, findings: Findings) -> None:
     try:
-        length = reader.sizes.length(reader.root, video.name, reader.key(video.name))
+        length = dataset.length(video.name)
     except InputError as unknown:  # reading does without
         findings("length-differs", unknown)
         return
-    if reader.images is not None and length is not None and length != video.num_frames:
+    if dataset.images is not None and length is not None and length != video.num_frames:
         problem = f"video {video.name} has {video.num_frames} frames on disk and {length} by its description"
-        folder = reader.images.folder(reader.root, reader.key(video.name))
+        folder = dataset.images.folder(dataset.root, dataset.place(video.name).key)
         error = InputError(problem, file=folder, expected="as many images", hint="Copy the missing images again")
         findings("length-differs", error)
 
@@ -282,7 +255,7 @@ def _judge_shifts(report: CheckReport) -> None:
             f"{report.referents[0]:,} referents of the expressions have a label, and {report.referents[best]:,} would if"
             f" the expressions' frames were shifted by {best:+d}"
         )
-        hint = "Correct data.reader.expression_first_frame or data.reader.label_first_frame"
+        hint = "Correct data.reader.expressions.first_frame or data.reader.truth.first_frame"
         findings("expression-shift", InputError(problem, expected="expressions and labels that agree", hint=hint))
     if report.fit is None:
         return
@@ -304,6 +277,6 @@ def _judge_shifts(report: CheckReport) -> None:
         )
         hint = (
             "Check that it is output for these videos, with x, y, w, h in pixels of the original frame (data.tracker.size),"
-            " and what x and y of the labels are (data.reader.label_origin)"
+            " and what x and y of the labels are (data.reader.truth.origin)"
         )
         findings("tracker-does-not-fit", InputError(problem, expected=f"at least {HARDLY}", hint=hint), len(strange))

@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 
 from flexhook.datasets import referents
-from flexhook.datasets.expressions import slug
 from flexhook.datasets.problems import Report, strict
 from flexhook.datasets.referents import Referents
 from flexhook.datasets.strict_json import decode, line_of_key, read_json
 from flexhook.datasets.text_files import read_text
 from flexhook.errors import InputError
 from flexhook.structures import Expression
+from flexhook.structures.slugs import slug
 
 _FIELDS = {"label", "ignore", "video_name", "sentence", "raw_sentence", "tags"}
 _SHAPE = '{"label": {"<frame>": [ids]}, "ignore": [], "video_name": "...", "sentence": "..."}'
@@ -51,38 +51,6 @@ class Annotation:
         except (OSError, ValueError):
             return 1
         return line_of_key(text, self.key, str(frame + self.first_frame))
-
-
-def read_expression_folder(folder: Path, video: str, *, first_frame: int = 0, report: Report = strict) -> list[Annotation]:
-    """The expressions of one video, sorted by file name.
-
-    Args:
-        folder: Folder that holds the video's ``<slug>.json``.
-        video: The video's name, compared with what the files say.
-        first_frame: Number that the files give to the first frame.
-        report: Receives what is wrong.
-
-    Raises:
-        InputError: The folder is missing or holds no expression, or a file is malformed.
-    """
-    hint = "Check data.root and data.reader.expressions"
-    expected = "one JSON file per expression, <slug>.json"
-    try:
-        names = sorted(e.name for e in folder.iterdir() if not e.name.startswith("."))
-    except OSError:
-        problem = "the folder of expressions does not exist or cannot be listed"
-        report("missing-folder", InputError(problem, file=folder, expected=expected, hint=hint))
-        return []
-    for name in names:
-        if not name.endswith(".json"):
-            error = InputError("the file is not an expression", file=folder / name, expected=expected)
-            report("stray-file", error)
-    paths = [f"{folder}/{name}" for name in names if name.endswith(".json")]
-    if not paths:
-        error = InputError("the folder holds no expression", file=folder, expected=expected, hint=hint)
-        report("missing-file", error)
-    read = (read_expression_file(path, video, first_frame=first_frame, report=report) for path in paths)
-    return [annotation for annotation in read if annotation is not None]
 
 
 def read_expression_file(path: str | Path, video: str, *, first_frame: int = 0, report: Report = strict) -> Annotation | None:

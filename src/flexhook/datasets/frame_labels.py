@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from math import isfinite
+from pathlib import Path
 
 import numpy as np
 
-from flexhook.datasets.problems import Report, strict
+from flexhook.datasets.naming import FramePattern
+from flexhook.datasets.parts import Truth, VideoPlace, one_of
+from flexhook.datasets.problems import Report, ignore, strict
 from flexhook.datasets.text_files import number_lines
 from flexhook.errors import InputError
 from flexhook.structures import TrackSet
@@ -15,6 +19,40 @@ from flexhook.structures import TrackSet
 #: A fraction beyond this is not a box that hangs over the border but one in pixels.
 LARGEST_FRACTION = 2.0
 _ROW = "rows `class id x y w h`, boxes as fractions of the frame"
+
+
+@dataclass
+class FrameLabels(Truth):
+    """A label file per frame.
+
+    Attributes:
+        path: Pattern of the files (:class:`flexhook.datasets.naming.FramePattern`).
+        first_frame: Number of the first frame in the files' names.
+        origin: What x and y of a label are, ``"top_left"`` or ``"centre"``.
+        classes: Name of the labels' class 0, 1, ....
+
+    Raises:
+        ConfigError: An argument is unknown or malformed.
+    """
+
+    path: str = "KITTI/labels_with_ids/image_02/{video}/{frame:06d}.txt"
+    first_frame: int = 0
+    origin: str = "top_left"
+    classes: Sequence[str] = ("pedestrian", "car")
+
+    def __post_init__(self) -> None:
+        self.pattern = FramePattern(self.path, self.first_frame)
+        self.origin = one_of("truth.origin", self.origin, ("top_left", "centre"))
+        self.classes = tuple(map(str, self.classes))
+
+    def read(self, video: VideoPlace, report: Report = strict) -> TrackSet:
+        """The label files of a video, as trajectories."""
+        files = self.pattern.files(video.root, video.key, report)
+        return read_frame_labels(files, video.size, classes=self.classes, origin=self.origin, report=report)
+
+    def files(self, video: VideoPlace) -> list[Path]:
+        """The label files of a video."""
+        return [Path(path) for path in self.pattern.files(video.root, video.key, ignore).values()]
 
 
 def read_frame_labels(
@@ -99,7 +137,7 @@ def _parse(fields: list[str], path: str, line: int, num_classes: int, report: Re
                     file=path,
                     line=line,
                     expected=f"a class from 0 to {num_classes - 1}",
-                    hint="Name it in data.reader.classes",
+                    hint="Name it in data.reader.truth.classes",
                 ),
             )
     if kind:

@@ -6,23 +6,23 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from flexhook.datasets.dataset import Dataset
 from flexhook.datasets.problems import Report, strict
-from flexhook.datasets.reader import Reader
 from flexhook.errors import ConfigError
-from flexhook.structures import Video
+from flexhook.structures import Expression, Video
 
 
 class Mixture:
-    """The videos of several readers, each marked with the name of its source (:attr:`Video.source`).
+    """The videos of several datasets, each marked with the name of its source (:attr:`Video.source`).
 
     Args:
-        sources: A reader by source name; an entry that is None is left out.
+        sources: A dataset by source name; an entry that is None is left out.
 
     Raises:
         ConfigError: There is no source, or two of them have a video of one name.
     """
 
-    def __init__(self, sources: Mapping[str, Reader | None]) -> None:
+    def __init__(self, sources: Mapping[str, Dataset | None]) -> None:
         self.sources = {str(name): reader for name, reader in sources.items() if reader is not None}
         if not self.sources:
             raise ConfigError("the mixture has no source", hint="Set data.reader.sources")
@@ -63,8 +63,16 @@ class Mixture:
             raise ConfigError(f"no source has a video {name}", hint="Set data.reader.sources")
         return self._source_of[name]
 
-    def reader(self, name: str) -> Reader:
-        """The reader of the source that has a video."""
+    def datasets(self) -> dict[str, Dataset]:
+        """The sources by their configuration key."""
+        return {f"data.reader.sources.{source}": dataset for source, dataset in self.sources.items()}
+
+    def dataset(self, name: str) -> Dataset:
+        """The source that has a video.
+
+        Raises:
+            ConfigError: None has.
+        """
         return self.sources[self.source(name)]
 
     def read(self, name: str, report: Report = strict) -> Video:
@@ -73,12 +81,16 @@ class Mixture:
         Raises:
             flexhook.errors.InputError: Something of it is missing or malformed.
         """
-        return replace(self.reader(name).read(name, report), source=self.source(name))
+        return replace(self.dataset(name).read(name, report), source=self.source(name))
+
+    def read_expressions(self, name: str) -> tuple[Expression, ...]:
+        """The expressions of a video, without its labels."""
+        return self.dataset(name).read_expressions(name)
 
     def settings(self, name: str) -> str:
         """Everything but files that :meth:`read` depends on, as a text."""
-        return f"{self.source(name)}: {self.reader(name).settings(name)}"
+        return f"{self.source(name)}: {self.dataset(name).settings(name)}"
 
     def files(self, name: str) -> list[Path]:
         """Everything on disk that :meth:`read` depends on."""
-        return self.reader(name).files(name)
+        return self.dataset(name).files(name)

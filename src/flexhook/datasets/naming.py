@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Protocol
 
 from flexhook.datasets.problems import MOST_FRAMES, Report, strict
 from flexhook.errors import ConfigError, InputError
@@ -50,6 +51,28 @@ class VideoPath:
             hint = "Name the folder in place of * in the data configuration"
             raise InputError(problem, file=root, expected=f"one {relative}", hint=hint)
         return found[0] if found else root / relative
+
+
+class Images(Protocol):
+    """The image files of a dataset; :class:`FramePattern` is one."""
+
+    pattern: str
+
+    def folder(self, root: Path, video: str) -> Path:
+        """The folder that holds the images of a video."""
+        ...
+
+    def path(self, root: Path, video: str, frame: int) -> Path:
+        """The path that 0-based ``frame`` would have."""
+        ...
+
+    def files(self, root: Path, video: str, report: Report = strict) -> dict[int, str]:
+        """The images on disk, by 0-based frame in increasing order."""
+        ...
+
+    def numbers(self, root: Path, video: str, report: Report = strict) -> dict[int, str]:
+        """The images on disk, by the number in their name in increasing order."""
+        ...
 
 
 class FramePattern:

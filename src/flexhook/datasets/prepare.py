@@ -17,10 +17,10 @@ import numpy as np
 from PIL import Image
 
 from flexhook.datasets.cache import state_of
-from flexhook.datasets.kitti import CLASSES, read_kitti_labels
-from flexhook.datasets.naming import FramePattern
+from flexhook.datasets.dataset import Dataset
+from flexhook.datasets.frame_labels import FrameLabels
+from flexhook.datasets.kitti_labels import CLASSES, read_kitti_labels
 from flexhook.datasets.reader import Reader
-from flexhook.datasets.refer_kitti import ReferKitti
 from flexhook.errors import InputError
 from flexhook.media.images import ImageFiles, read_image, resize
 from flexhook.structures import TrackSet, Video
@@ -113,14 +113,22 @@ def _not_ours(path: Path) -> InputError:
 
 
 def label_files(
-    shop: Workshop, reader: ReferKitti, source: Path, video: str, num_frames: int | None, *, cut: bool = False
+    shop: Workshop,
+    dataset: Dataset,
+    labels: FrameLabels,
+    source: Path,
+    video: str,
+    num_frames: int | None,
+    *,
+    cut: bool = False,
 ) -> None:
     """Make the per-frame label files of a video from its ``label_02`` file, an empty one for a frame without objects.
 
     Args:
         shop: Where they go.
-        reader: Says their names, classes and the video's size; the classes must be names that
-            :data:`flexhook.datasets.kitti.CLASSES` knows.
+        dataset: Says the video's size.
+        labels: Says the files' names and classes; the classes must be names that
+            :data:`flexhook.datasets.kitti_labels.CLASSES` knows.
         source: The ``label_02`` file.
         video: The video.
         num_frames: Its number of frames; None takes the last labelled one.
@@ -129,7 +137,7 @@ def label_files(
     Raises:
         InputError: The file is missing or malformed, or has frames that the video has not.
     """
-    classes = {kind: name for kind, name in CLASSES.items() if name in reader.classes}
+    classes = {kind: name for kind, name in CLASSES.items() if name in labels.classes}
     truth = read_kitti_labels(source, classes=classes)
     count = int(truth.frame.max(initial=-1)) + 1 if num_frames is None else num_frames
     if cut:
@@ -138,19 +146,18 @@ def label_files(
         problem = f"the labels go on to frame {truth.frame[-1]}, video {video} ends with frame {count - 1}"
         hint = "Restore the images at the end; for a shortened copy of the videos give --cut"
         raise InputError(problem, file=source, expected="labels of this video", hint=hint)
-    number = [reader.classes.index(name) for name in truth.categories]
+    number = [labels.classes.index(name) for name in truth.categories]
     truth = TrackSet.build(truth.frame, truth.identity, truth.box, [number[c] for c in truth.category])
-    height, width = reader.size(video)
+    height, width = dataset.place(video).size
     rows: list[list[str]] = [[] for _ in range(count)]
     for frame, identity, (x1, y1, x2, y2), kind in zip(
         truth.frame.tolist(), truth.identity.tolist(), truth.box.tolist(), truth.category.tolist(), strict=True
     ):
-        x, y = (x1, y1) if reader.label_origin == "top_left" else ((x1 + x2) / 2, (y1 + y2) / 2)
+        x, y = (x1, y1) if labels.origin == "top_left" else ((x1 + x2) / 2, (y1 + y2) / 2)
         box = f"{x / width:.9f} {y / height:.9f} {(x2 - x1) / width:.9f} {(y2 - y1) / height:.9f}"
         rows[frame].append(f"{kind} {identity} {box}\n")
-    pattern = FramePattern(reader.labels.pattern, reader.labels.first_frame)
-    work = [(pattern.path(Path(), video, k), _text_writer("".join(lines))) for k, lines in enumerate(rows)]
-    shop.step("labels", video, digest(state_of([source]), reader.settings(video), str(count)), work)
+    work = [(labels.pattern.path(Path(), video, k), _text_writer("".join(lines))) for k, lines in enumerate(rows)]
+    shop.step("labels", video, digest(state_of([source]), dataset.settings(video), str(count)), work)
 
 
 def resized_images(shop: Workshop, video: Video, key: str, height: int, suffix: str) -> None:

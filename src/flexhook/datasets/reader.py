@@ -1,4 +1,4 @@
-"""What every dataset reader offers, and loading the videos of a split with one."""
+"""What every dataset reader offers, and reading the videos of a split with one."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from flexhook.datasets.problems import Report, strict
-from flexhook.errors import ConfigError
-from flexhook.structures import Video
+from flexhook.structures import Expression, Video
 
 
 class Reader(Protocol):
@@ -35,6 +34,14 @@ class Reader(Protocol):
         """
         ...
 
+    def read_expressions(self, name: str) -> tuple[Expression, ...]:
+        """The expressions of one video, those of :meth:`read`, without its labels.
+
+        Raises:
+            flexhook.errors.InputError: They are missing or malformed.
+        """
+        ...
+
     def files(self, name: str) -> list[Path]:
         """Everything on disk that :meth:`read` depends on: files, and folders whose listing counts."""
         ...
@@ -44,44 +51,10 @@ class Reader(Protocol):
         ...
 
 
-def load(reader: Reader, split: str, *, cache: bool = True) -> list[Video]:
+def load(reader: Reader, split: str) -> list[Video]:
     """Read every video of ``split``.
-
-    Args:
-        reader: The dataset's reader.
-        split: Name of the split.
-        cache: Keep what was read on disk (:mod:`flexhook.datasets.cache`) and take it from there while no file changes.
 
     Raises:
         flexhook.errors.InputError: The split is unknown, or a video is missing or malformed.
     """
-    from flexhook.datasets.cache import CachedReader
-
-    source = CachedReader(reader) if cache else reader
-    return [source.read(name) for name in source.video_names(split)]
-
-
-def plain_splits(splits: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, ...]]:
-    """Splits from a configuration, checked.
-
-    Raises:
-        ConfigError: A split is no list of names, a name was written as a number (YAML reads 0005 as 5), or occurs
-            twice.
-    """
-    out: dict[str, tuple[str, ...]] = {}
-    for split, names in (splits or {}).items():
-        if isinstance(names, str) or not hasattr(names, "__iter__"):
-            raise ConfigError(
-                f"the split '{split}' is {names!r}", expected="a list of video names", hint="Correct data.reader.splits"
-            )
-        for name in names:
-            if not isinstance(name, str) or not name:
-                raise ConfigError(
-                    f"the split '{split}' names video {name!r}",
-                    expected="names as texts",
-                    hint="Put the name in quotes: without them YAML takes 0005 for a number",
-                )
-        if len(set(names)) < len(names):
-            raise ConfigError(f"the split '{split}' names a video twice", hint="Correct data.reader.splits")
-        out[str(split)] = tuple(names)
-    return out
+    return [reader.read(name) for name in reader.video_names(split)]

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from pathlib import Path
 
 import numpy as np
 
 from flexhook.datasets.problems import Report, strict
 from flexhook.datasets.reader import Reader
-from flexhook.structures import Video
+from flexhook.structures import Expression, Video
 
 
 class ShuffledSentences:
@@ -27,10 +27,22 @@ class ShuffledSentences:
     def __init__(self, reader: Reader, splits: Sequence[str] = ("train",), seed: int = 0) -> None:
         self.reader, self.shuffled, self.seed = reader, tuple(splits), seed
 
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("__") or name == "reader":
-            raise AttributeError(name)
-        return getattr(self.reader, name)
+    @property
+    def splits(self) -> Mapping[str, Sequence[str]]:
+        """See :meth:`flexhook.datasets.reader.Reader.splits`."""
+        return self.reader.splits
+
+    def video_names(self, split: str | None = None) -> list[str]:
+        """See :meth:`flexhook.datasets.reader.Reader.video_names`."""
+        return self.reader.video_names(split)
+
+    def files(self, name: str) -> list[Path]:
+        """See :meth:`flexhook.datasets.reader.Reader.files`."""
+        return self.reader.files(name)
+
+    def read_expressions(self, name: str) -> tuple[Expression, ...]:
+        """See :meth:`flexhook.datasets.reader.Reader.read_expressions`; the order of sentences stays."""
+        return self.reader.read_expressions(name)
 
     def _names(self) -> set[str]:
         return {name for split in self.shuffled for name in self.reader.video_names(split)}

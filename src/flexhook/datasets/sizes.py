@@ -8,7 +8,7 @@ from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
 
-from flexhook.datasets.naming import FramePattern, VideoPath
+from flexhook.datasets.naming import Images, VideoPath
 from flexhook.datasets.problems import ignore
 from flexhook.errors import ConfigError, InputError
 
@@ -43,19 +43,19 @@ class FrameSizes:
     def __repr__(self) -> str:
         return f"FrameSizes({self.source or self.by_name!r}, {self.lengths!r})"
 
-    def files(self, root: Path, key: str, images: FramePattern | None) -> list[Path]:
+    def files(self, root: Path, key: str, images: Images | None) -> list[Path]:
         """The files that the size of a video depends on."""
         if self.source == "images" and images is not None:
             return [Path(path) for path in list(images.numbers(root, key, ignore).values())[:1]]
         return [] if self.seqinfo is None else [self.seqinfo.resolve(root, key)]
 
-    def size(self, root: Path, name: str, images: FramePattern | None, key: str | None = None) -> tuple[int, int]:
+    def size(self, root: Path, name: str, images: Images | None, key: str | None = None) -> tuple[int, int]:
         """(height, width) of the original frames of a video.
 
         Args:
             root: The dataset's folder.
             name: The video's name.
-            images: Pattern of its images.
+            images: Its images.
             key: What stands for ``{video}`` in the paths, where that is not the name.
 
         Raises:
@@ -97,7 +97,7 @@ def _from_ini(path: Path, entry: str) -> int:
     return value
 
 
-def _from_image(root: Path, key: str, images: FramePattern | None) -> tuple[int, int]:
+def _from_image(root: Path, key: str, images: Images | None) -> tuple[int, int]:
     files = {} if images is None else images.numbers(root, key)
     if not files:
         raise ConfigError(f"data.reader.sizes is images, and video {key} has none", hint=_HINT)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from flexhook.datasets.expressions import ATTRIBUTES, attributes
+from flexhook.datasets.attributes import ATTRIBUTES, attributes
 from flexhook.structures import Video
 
 

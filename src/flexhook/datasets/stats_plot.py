@@ -9,7 +9,7 @@ from typing import Any
 import matplotlib
 import numpy as np
 
-from flexhook.datasets.expressions import ATTRIBUTES
+from flexhook.datasets.attributes import ATTRIBUTES
 from flexhook.datasets.stats import SplitStats
 from flexhook.structures.files import atomic_write
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from flexhook.datasets.expressions import ATTRIBUTES, attributes
+from flexhook.datasets.attributes import ATTRIBUTES, attributes
 from flexhook.errors import InputError
 from flexhook.evaluation.statistics import METRICS, Statistics
 from flexhook.structures.files import atomic_write

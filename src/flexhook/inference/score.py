@@ -80,12 +80,9 @@ def score_videos(
         say(f"scored {name}{part}: {report.text or f'{report.frames} frames'} in {seconds:.1f} s")
     barrier()
     if rank == 0:
-        expressions = {}
-        for name in names:
-            video = reader.read(name)
-            expressions[name] = video.expressions
-            if blocks > 1:
-                merge_blocks(folder, name, blocks, frames_fingerprint(video), key)
+        expressions = {name: reader.read_expressions(name) for name in names}
+        for name in names if blocks > 1 else ():
+            merge_blocks(folder, name, blocks, frames_fingerprint(reader.read(name)), key)
         shutil.rmtree(Path(folder) / ".blocks", ignore_errors=True)
         method.write_extras(folder, expressions, merge_expressions(folder, expressions))
     return reports

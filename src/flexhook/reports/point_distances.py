@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from flexhook.datasets.expressions import attributes
+from flexhook.datasets.attributes import attributes
 from flexhook.reports.comparison import Spread
 from flexhook.reports.runs import Group
 from flexhook.reports.table import Table

@@ -5,10 +5,10 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from hydra.utils import instantiate
 
+from flexhook.datasets.cache import CachedReader
 from flexhook.errors import InputError
 from flexhook.reports.comparison import PREVIOUS
 from flexhook.reports.point_distances import contrasting_pairs, distance_table, points_picture
@@ -98,7 +98,7 @@ def reference_point_section(groups: Sequence[Group], folder: Path) -> list[str]:
     rows = {g.name: read_reference_points(path) for g in groups if (path := g.runs[0].folder / "scores" / NAME).is_file()}
     pairs = contrasting_pairs(sorted(set.intersection(*(set(points) for points in rows.values()))))
     if pairs:
-        reader: Any = instantiate(groups[0].runs[0].config["data"]["reader"])
+        reader = CachedReader(instantiate(groups[0].runs[0].config["data"]["reader"]))
         video = reader.read(reader.video_names("test")[0])
         counts = [int((video.truth.frame == frame).sum()) for frame in range(video.num_frames)]
         image = video.frames.read(counts.index(max(counts)))

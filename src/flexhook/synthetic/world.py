@@ -8,8 +8,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from flexhook.datasets.expressions import slug
 from flexhook.structures import Expression, Frames, TrackSet, Video, make_labels
+from flexhook.structures.slugs import unique_slugs
 from flexhook.synthetic.config import WorldConfig
 from flexhook.synthetic.drawing import write_pictures
 from flexhook.synthetic.kinds import CATEGORIES, KINDS
@@ -42,7 +42,8 @@ class SimulatedVideo:
         seen, statements = self.seen, self.statements
         category = [CATEGORIES.index(KINDS[self.scene.things[t].kind].category) for t in seen.thing]
         truth = TrackSet.build(seen.frame, seen.thing, seen.box, category, categories=CATEGORIES)
-        expressions = tuple(Expression(s.sentence, slug(s.sentence), s.tags) for s in statements)
+        slugs = unique_slugs(s.sentence for s in statements)
+        expressions = tuple(Expression(s.sentence, name, s.tags) for s, name in zip(statements, slugs, strict=True))
         columns, rows = np.nonzero(np.stack([s.true for s in statements]))
         labels = make_labels(rows, columns, (len(truth), len(expressions)))
         return Video(self.scene.name, self.scene.camera.size, frames, truth, expressions, labels)

@@ -10,6 +10,7 @@ from hydra.errors import InstantiationException
 from hydra.utils import get_class, instantiate
 from omegaconf import DictConfig, OmegaConf
 
+from flexhook.datasets.cache import CachedReader
 from flexhook.datasets.reader import Reader, load
 from flexhook.errors import ConfigError, InputError
 from flexhook.structures import Video
@@ -18,14 +19,14 @@ from flexhook.training.checkpoints import load_weights, read_checkpoint
 from flexhook.training.datamodule import VideoDataModule, require_videos
 
 
-def build_reader(cfg: DictConfig) -> Reader:
-    """The dataset's reader; the synthetic world is made first where the configuration has a generator."""
+def build_reader(cfg: DictConfig) -> CachedReader:
+    """The dataset's reader with its cache; the synthetic world is made first where the configuration has a generator."""
     if cfg.data.get("generator"):
         from flexhook.synthetic import ensure
 
         ensure(cfg.data.root, instantiate(cfg.data.generator))
     reader = instantiate(cfg.data.reader)
-    return instantiate(cfg.data.transform)(reader) if cfg.data.get("transform") else reader
+    return CachedReader(instantiate(cfg.data.transform)(reader) if cfg.data.get("transform") else reader)
 
 
 def training_videos(cfg: DictConfig, reader: Reader) -> list[Video]:

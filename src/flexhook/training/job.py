@@ -76,6 +76,8 @@ def train(cfg: DictConfig, resume: bool = False) -> float | None:
     if earlier is not None:
         warn_of_another_model(OmegaConf.create(earlier["flexhook"]["config"]), cfg)
 
+    readers: list[Reader] = []
+
     def prepare() -> None:
         held.enter_context(running(folder))
         if earlier is None:
@@ -84,7 +86,7 @@ def train(cfg: DictConfig, resume: bool = False) -> float | None:
         write_config(folder, cfg)
         if earlier is not None:
             take_over(earlier, Path(cfg.ckpt_path), folder, OmegaConf.to_container(cfg, resolve=True))  # type: ignore[arg-type]
-        build_reader(cfg)  # the data is made or missed before any rank starts
+        readers.append(build_reader(cfg))  # the data is made or missed before any rank starts
 
     ranks = ScheduledRanks() if ScheduledRanks.detect() else None
     processes = ranks.world_size() if ranks else num_processes(cfg.trainer)
@@ -97,18 +99,19 @@ def train(cfg: DictConfig, resume: bool = False) -> float | None:
         if processes > 1 and not ranks:
             run_ranks(folder / "config.yaml", processes, folder / "logs")
         else:
-            train_rank(read_config(folder))
+            train_rank(read_config(folder), *readers)
     if not ranks or ranks.global_rank() == 0:
         point_latest(folder)
     log.info(f"results: {folder}")
     return best_value(folder)
 
 
-def train_rank(cfg: DictConfig) -> None:
+def train_rank(cfg: DictConfig, reader: Reader | None = None) -> None:
     """The part of a job that every process runs: fit, choose the checkpoint, score, evaluate.
 
     Args:
         cfg: The resolved configuration.
+        reader: The dataset's reader, where this process has made one.
     """
     for name in ("lightning.pytorch", "timm"):
         logging.getLogger(name).setLevel(logging.WARNING)
@@ -117,7 +120,7 @@ def train_rank(cfg: DictConfig) -> None:
         warnings.filterwarnings("ignore", f".*{text}.*")  # expected here: frozen encoders, cached features, resumed runs
     folder = Path(cfg.run_dir)
     L.seed_everything(cfg.seed, verbose=False)
-    reader = build_reader(cfg)
+    reader = build_reader(cfg) if reader is None else reader
     method = build_method(cfg)
     data = build_datamodule(cfg, reader, method)
     trainer = build_trainer(cfg, method)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -91,9 +92,10 @@ def trained_alike(folder: Path, cfg: DictConfig) -> Path | None:
     """
     if not SEED_FOLDER.fullmatch(folder.name):
         return None
+    here = cache(lambda: _meta_here(cfg))
     for path in sorted(folder.parent.parent.glob(f"*/{folder.name}/metrics.json")):
         try:
-            found = _same_training(path.parent, cfg)
+            found = _same_training(path.parent, cfg, here)
         except Exception as error:  # whatever a damaged file makes its reader say
             log.warning(f"{path.parent} may have trained the same model and is passed over: {error}")
             found = None
@@ -103,15 +105,20 @@ def trained_alike(folder: Path, cfg: DictConfig) -> Path | None:
     return None
 
 
-def _same_training(other: Path, cfg: DictConfig) -> Path | None:
-    """The last checkpoint of a finished run, where its training is that of a configuration; all of its files load."""
+def _meta_here(cfg: DictConfig) -> dict[str, Any]:
     from flexhook.training.build import build_reader
+
+    reader = build_reader(cfg)
+    return meta(cfg, data_fingerprint(reader, reader.video_names()))
+
+
+def _same_training(other: Path, cfg: DictConfig, meta_here: Callable[[], dict[str, Any]]) -> Path | None:
+    """The last checkpoint of a finished run, where its training is that of a configuration; all of its files load."""
     from flexhook.training.checkpoints import kept, read_checkpoint
 
     if differences(read_config(other), cfg, ALIKE):
         return None
-    reader = build_reader(cfg)
-    here, there = meta(cfg, data_fingerprint(reader, reader.video_names())), json.loads((other / "meta.json").read_text())
+    here, there = meta_here(), json.loads((other / "meta.json").read_text())
     if any(here[key] != there[key] for key in ("versions", "code", "data", "hardware")):
         return None
     last = other / "checkpoints" / "last.ckpt"

@@ -1,47 +1,14 @@
-"""File names and attribute groups of expressions, both found from the words of the sentence alone."""
+"""Attribute groups of expressions, found from the words of the sentence alone."""
 
 from __future__ import annotations
 
-import hashlib
 import re
-from collections.abc import Sequence
 from functools import lru_cache
 
 from flexhook.datasets.vocabulary import FRONT, OBSERVER, RULES
 
 #: The attribute groups, in the order in which tables show them.
 ATTRIBUTES = ("class", "colour", "side", "direction", "motion", "distance")
-_LONGEST_NAME = 200
-
-
-def slug(sentence: str) -> str:
-    """The field's file name of a sentence (no suffix): white space becomes hyphens, the rest stays as it is.
-
-    Case and punctuation are kept ("in-silver,-cars-were-parked"), as in the published sequence lists. Path separators
-    become hyphens too, and a name over 200 bytes is cut and marked with a digest, so that any sentence can name a file.
-    """
-    name = re.sub(r"[\s/\\\0]+", "-", sentence.strip())
-    if name.startswith("."):
-        name = "-" + name[1:]
-    if len(name.encode()) > _LONGEST_NAME:
-        digest = hashlib.sha256(name.encode()).hexdigest()[:8]
-        name = name.encode()[: _LONGEST_NAME - 9].decode(errors="ignore") + "-" + digest
-    return name
-
-
-def unique_slugs(sentences: Sequence[str]) -> list[str]:
-    """A slug per sentence, no two equal: repeats get ``-2``, ``-3``, ... in the order given."""
-    out: list[str] = []
-    taken: set[str] = set()
-    for sentence in sentences:
-        base = name = slug(sentence)
-        count = 1
-        while name in taken:
-            count += 1
-            name = f"{base}-{count}"
-        taken.add(name)
-        out.append(name)
-    return out
 
 
 @lru_cache(maxsize=65536)

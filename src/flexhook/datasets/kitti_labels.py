@@ -1,14 +1,14 @@
-"""Official KITTI tracking labels (``label_02``) as ground truth, with expressions where there are some."""
+"""Official KITTI tracking labels (``label_02``) as ground truth."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from math import isfinite
 from pathlib import Path
 
-from flexhook.datasets.expression_files import Annotation, read_expression_folder
-from flexhook.datasets.folders import FolderDataset
 from flexhook.datasets.naming import VideoPath
+from flexhook.datasets.parts import Truth, VideoPlace
 from flexhook.datasets.problems import Report, strict
 from flexhook.datasets.text_files import number, number_lines
 from flexhook.errors import InputError
@@ -30,79 +30,35 @@ CLASSES = {
 _ROW = "KITTI tracking rows `frame id type truncated occluded alpha x1 y1 x2 y2 ...` of 17 or 18 columns"
 
 
-class Kitti(FolderDataset):
-    """Reader of KITTI's tracking benchmark.
+@dataclass
+class KittiLabels(Truth):
+    """A ``label_02`` file per video.
 
-    Args:
-        root: Folder of the dataset.
-        splits: Names of the videos of each split.
-        sizes: (height, width) of the original frame by video name, where ``default`` is that of all others.
-        images: Pattern of the image files under ``root``; None for a dataset without images.
-        labels: Path of a video's label file, with ``{video}``.
-        expressions: Folder of a video's expression files, with ``{video}``; None for no expressions.
-        image_first_frame: Number of the first frame in the images' names.
-        label_first_frame: Number of the first frame in the label files.
-        expression_first_frame: Number of the first frame inside the expression files.
+    Attributes:
+        path: The file, with ``{video}``.
+        first_frame: Number of the first frame in the files.
         classes: Class by KITTI's type; objects of other types are left out.
-        lengths: Number of frames by video name, for a dataset without images; for this and the following arguments see
-            :class:`flexhook.datasets.folders.FolderDataset`.
-        on_missing_referent: What to do with referents that no label is.
-        on_missing_video: What to do with configured videos that are not on disk.
 
     Raises:
-        InputError: ``root`` does not exist.
-        ConfigError: An argument is unknown or malformed.
+        ConfigError: The path has an unknown field.
     """
 
-    def __init__(
-        self,
-        root: str | Path,
-        splits: Mapping[str, Sequence[str]],
-        sizes: Mapping[str, Sequence[int]] | str,
-        images: str | None = "training/image_02/{video}/{frame:06d}.{ext}",
-        labels: str = "training/label_02/{video}.txt",
-        expressions: str | None = None,
-        image_first_frame: int = 0,
-        label_first_frame: int = 0,
-        expression_first_frame: int = 0,
-        classes: Mapping[str, str] = CLASSES,
-        lengths: Mapping[str, int] | None = None,
-        on_missing_referent: str = "error",
-        on_missing_video: str = "warn",
-    ) -> None:
-        super().__init__(
-            root,
-            splits,
-            sizes,
-            images,
-            image_first_frame=image_first_frame,
-            lengths=lengths,
-            on_missing_referent=on_missing_referent,
-            on_missing_video=on_missing_video,
-        )
-        self.labels = VideoPath(labels)
-        self.expressions = None if expressions is None else VideoPath(expressions)
-        self.label_first_frame, self.expression_first_frame = int(label_first_frame), int(expression_first_frame)
-        self.classes = {str(kind): str(name) for kind, name in classes.items()}
+    path: str = "training/label_02/{video}.txt"
+    first_frame: int = 0
+    classes: Mapping[str, str] = field(default_factory=lambda: CLASSES)
 
-    def truth(self, name: str, report: Report = strict) -> TrackSet:
+    def __post_init__(self) -> None:
+        self._path, self.first_frame = VideoPath(self.path), int(self.first_frame)
+        self.classes = {str(kind): str(name) for kind, name in self.classes.items()}
+
+    def read(self, video: VideoPlace, report: Report = strict) -> TrackSet:
         """The label file of a video, as trajectories."""
-        path = self.labels.resolve(self.root, name)
-        return read_kitti_labels(path, classes=self.classes, first_frame=self.label_first_frame, report=report)
+        path = self._path.resolve(video.root, video.key)
+        return read_kitti_labels(path, classes=self.classes, first_frame=self.first_frame, report=report)
 
-    def annotations(self, name: str, report: Report = strict) -> list[Annotation]:
-        """The expression files of a video; none where the configuration names no folder."""
-        if self.expressions is None:
-            return []
-        folder = self.expressions.resolve(self.root, name)
-        return read_expression_folder(folder, name, first_frame=self.expression_first_frame, report=report)
-
-    def sources(self, name: str) -> list[Path]:
-        """Label and expression files of a video."""
-        labels = self.labels.resolve(self.root, name)
-        if self.expressions is None:
-            return [labels]
-        return [labels, *sorted(self.expressions.resolve(self.root, name).glob("*.json"))]
+    def files(self, video: VideoPlace) -> list[Path]:
+        """The label file of a video."""
+        return [self._path.resolve(video.root, video.key)]
 
 
 def read_kitti_labels(
