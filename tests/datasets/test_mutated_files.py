@@ -12,7 +12,7 @@ from flexhook.datasets.ikun import Ikun
 from flexhook.datasets.kitti import read_kitti_labels
 from flexhook.datasets.lamot import read_annotation
 from flexhook.datasets.mot import read_mot
-from flexhook.datasets.mot_truth import read_mot_truth
+from flexhook.datasets.mot import read_mot_truth
 from flexhook.datasets.refer_kitti import ReferKitti
 from flexhook.errors import InputError
 from flexhook.trackers.mot_files import TrackerFiles

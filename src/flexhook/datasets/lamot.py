@@ -13,7 +13,7 @@ import numpy as np
 from flexhook.datasets.expression_files import Annotation, read_object
 from flexhook.datasets.expressions import unique_slugs
 from flexhook.datasets.folders import FolderDataset, one_of
-from flexhook.datasets.mot_truth import plain_classes, read_mot_truth
+from flexhook.datasets.mot import plain_classes, read_mot_truth
 from flexhook.datasets.naming import VideoPath
 from flexhook.datasets.problems import Report, strict
 from flexhook.errors import ConfigError, InputError
@@ -49,7 +49,7 @@ class Lamot(FolderDataset):
             (``"image"``).
         annotation_first_frame: Number of the first frame in the annotation files.
         classes: Names of the classes of the ground truth that count
-            (:func:`flexhook.datasets.mot_truth.read_mot_truth`).
+            (:func:`flexhook.datasets.mot.read_mot_truth`).
         lengths: Number of frames by video name, for a dataset without images; for this and the following arguments see
             :class:`flexhook.datasets.folders.FolderDataset`.
         on_missing_referent: What to do with referents that no label is.

@@ -19,6 +19,7 @@ from PIL import Image
 
 from flexhook.datasets.cache import state_of
 from flexhook.datasets.kitti import CLASSES, read_kitti_labels
+from flexhook.datasets.mot import format_mot
 from flexhook.datasets.naming import FramePattern
 from flexhook.datasets.reader import Reader
 from flexhook.datasets.refer_kitti import ReferKitti
@@ -200,14 +201,7 @@ def resized_images(shop: Workshop, video: Video, key: str, height: int, suffix: 
 
 def trackeval_truth(shop: Workshop, video: Video, state: str) -> None:
     """Make ``trackeval/<video>/<slug>/gt.txt`` of every expression of a video: MOT rows, frames from 1."""
-    size = video.truth.box[:, 2:] - video.truth.box[:, :2]
-    numbers = np.concatenate([video.truth.box[:, :2], size], axis=1).tolist()
-    rows = [
-        f"{frame + 1},{identity},{x:.6f},{y:.6f},{w:.6f},{h:.6f},1,1,1\n"
-        for frame, identity, (x, y, w, h) in zip(
-            video.truth.frame.tolist(), video.truth.identity.tolist(), numbers, strict=True
-        )
-    ]
+    rows = format_mot(video.truth, tail="1,1,1")
     column = video.labels.tocsc()
     column.sort_indices()
     folder = Path("trackeval") / video.name

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from flexhook.datasets.expression_files import Annotation, read_expression_folder
 from flexhook.datasets.folders import FolderDataset
-from flexhook.datasets.mot_truth import plain_classes, read_mot_truth
+from flexhook.datasets.mot import plain_classes, read_mot_truth
 from flexhook.datasets.naming import VideoPath
 from flexhook.datasets.problems import Report, strict
 from flexhook.structures import TrackSet
@@ -27,7 +27,7 @@ class ReferDance(FolderDataset):
         image_first_frame: Number of the first frame in the images' names.
         label_first_frame: Number of the first frame in ``gt.txt``.
         expression_first_frame: Number of the first frame inside the expression files.
-        classes: Names of the classes of ``gt.txt`` that count (:func:`flexhook.datasets.mot_truth.read_mot_truth`).
+        classes: Names of the classes of ``gt.txt`` that count (:func:`flexhook.datasets.mot.read_mot_truth`).
         lengths: Number of frames by video name, for a dataset without images; for this and the following arguments see
             :class:`flexhook.datasets.folders.FolderDataset`.
         on_missing_referent: What to do with referents that no label is.
