@@ -11,8 +11,7 @@ from flexhook.datasets.check import check_dataset
 from flexhook.datasets.ikun import Ikun
 from flexhook.datasets.kitti import read_kitti_labels
 from flexhook.datasets.lamot import read_annotation
-from flexhook.datasets.mot import read_mot
-from flexhook.datasets.mot import read_mot_truth
+from flexhook.datasets.mot import read_mot, read_mot_truth
 from flexhook.datasets.refer_kitti import ReferKitti
 from flexhook.errors import InputError
 from flexhook.trackers.mot_files import TrackerFiles
@@ -46,10 +45,10 @@ class Bench:
 
     def load(self):
         video = self.reader().read(world.NAME)
-        return video, self.tracker.read(video)
+        return video, self.tracker.track(video)
 
     def check(self):
-        return {finding.kind for finding in check_dataset(self.reader(), self.tracker, images="none").findings}
+        return {finding.kind for finding in check_dataset(self.reader(), self.tracker.checked(), images="none").findings}
 
     def replaced(self, path, content):
         return _Replaced(self.root / path, content)

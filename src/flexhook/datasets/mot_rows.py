@@ -34,12 +34,12 @@ class Remedies:
     Attributes:
         first_frame: Option for the number of the first frame.
         empty_boxes: Option that leaves out boxes without area.
-        without_identity: Option that leaves out rows with identity -1.
+        unidentified: Option that leaves out rows with identity -1.
     """
 
     first_frame: str = "tracker.first_frame"
     empty_boxes: str | None = "tracker.empty_boxes=drop"
-    without_identity: str | None = "tracker.without_identity=drop"
+    unidentified: str | None = "tracker.unidentified=drop"
 
 
 @dataclass(frozen=True, eq=False)
@@ -298,8 +298,8 @@ def row_error(kind: str, problem: str, path: str | Path, line: int, first_frame:
         hint = f"Set {remedies.first_frame} to the file's first frame number, or correct the row"
     elif kind == "bad-identity":
         expected = "a whole number from 0 on"
-        if " -1:" in problem and remedies.without_identity:
-            hint += f"; {remedies.without_identity} leaves such rows out"
+        if " -1:" in problem and remedies.unidentified:
+            hint += f"; {remedies.unidentified} leaves such rows out"
     elif kind == "bad-box":
         expected = "finite x, y, w, h with w and h above 0"
         if ("it is 0 wide" in problem or " 0 high" in problem) and remedies.empty_boxes:
