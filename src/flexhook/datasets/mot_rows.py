@@ -137,11 +137,12 @@ def mot_lines(path: str | Path, report: Report = strict) -> list[str]:
         lines = [line.replace(";", ",") for line in lines]
     elif "," not in lines[first]:
         lines = [line if "," in line else ",".join(line.split()) for line in lines]
-    if lines[first].rstrip().endswith(",") and all(line.rstrip().endswith(",") for line in lines if line.strip()):
-        lines = [line.rstrip()[:-1] for line in lines]
     if not any(map(_is_number, lines[first].split(","))) and lines[first].count(",") >= LEAST - 1:
         _check_header(lines[first], path, first + 1, report)
         lines[first] = ""
+    last = next((line.rstrip() for line in reversed(lines) if line and not line.isspace()), "")
+    if last.endswith(",") and all(line.rstrip().endswith(",") for line in lines if line and not line.isspace()):
+        lines = [line.rstrip()[:-1] for line in lines]
     return lines
 
 
