@@ -457,3 +457,15 @@ def test_tracks_of_another_video_and_misread_boxes_are_no_shift_but_do_not_fit(s
     (tracks / "0016").rename(tracks / "0005")
     (tracks / "kept").rename(tracks / "0016")
     assert errors() == [("tracker-does-not-fit", 2)]
+
+
+def test_any_tracker_is_examined_and_named(tmp_path, capsys):
+    world.refer_kitti(tmp_path)
+    size = f"data.reader.sizes.default={list(world.SIZE)}"
+    dataset = ["data=refer_kitti", f"data.root={tmp_path}", "data.reader.splits={train:['0001']}", size, "--images=none"]
+    status, out = command(capsys, *dataset, "tracker=truth")
+    assert status == 0
+    assert "tracker TrueTracks" in out
+    assert "6 tracker boxes" in out
+    status, out = command(capsys, *dataset, "tracker=simulated", "tracker.errors.scale=0", "--json")
+    assert json.loads(out)["counts"]["tracker boxes"] == 6
