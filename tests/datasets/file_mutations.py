@@ -319,9 +319,16 @@ def tracker_rows():
 @st.composite
 def harmless_tracks(draw):
     rows = [[reformatted(draw, f) for f in row[:7]] + row[7:] for row in draw(st.permutations(tracker_rows()))]
-    columns = draw(st.sampled_from([7, 9, 10]))
+    columns = draw(st.sampled_from([7, 8, 9, 10]))
     rows = [[*row, "-1"][:columns] for row in rows]
-    return TRACKER, joined(draw, rows, draw(st.sampled_from([",", ",", " "])))
+    path, data = TRACKER, joined(draw, rows, draw(st.sampled_from([",", ",", " "])))
+    if b"," in data:
+        if draw(st.integers(0, 3)) == 0:  # a separator after the last field, too
+            data = b"".join(line.rstrip() + (b",\n" if line.strip() else b"\n") for line in data.splitlines())
+        data = data.replace(b",", draw(st.sampled_from([b",", b";"])))
+    head = draw(st.sampled_from([b"", b"# frames from 1\n", b"frame,id,bb_left,bb_top,bb_width,bb_height,conf,a,b\n"]))
+    separator = next((s for s in (b";", b",") if s in data), b" ")
+    return path, data if data.startswith(b"\xef") else head.replace(b",", separator) + data
 
 
 BAD_TRACKS = {
@@ -350,5 +357,5 @@ def harmful_tracks(draw):
     if kind == "truncate":
         return TRACKER, text[: -draw(st.integers(1, len(text.splitlines()[-1])))].encode()
     if kind == "separator":
-        return TRACKER, text.replace(",", draw(st.sampled_from([";", "|", ".", ":"]))).encode()
+        return TRACKER, text.replace(",", draw(st.sampled_from(["|", ".", ":"]))).encode()
     return TRACKER, break_encoding(draw, text.encode())

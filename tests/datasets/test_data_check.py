@@ -33,7 +33,7 @@ LABELS, IMAGES = "KITTI/labels_with_ids/image_02/0001", "KITTI/training/image_02
 
 def check(root, tracker=None, **options):
     reader = layouts.refer_kitti(root, options.pop("splits", SPLITS), SIZES)
-    return check_dataset(reader, tracker, **options)
+    return check_dataset(reader, tracker and tracker.checked(), **options)
 
 
 def kinds(report):
@@ -227,7 +227,8 @@ KITTI_TRACKS = "kitti/tracks/pointrcnn_bytetrack"
 
 
 def real_tracks(name, kind="tracks/pointrcnn_bytetrack", file="predict.txt"):
-    parts = [read_mot(SHARED / "kitti" / kind / name / c / file, first_frame=1) for c in ("car", "pedestrian")]
+    paths = [SHARED / "kitti" / kind / name / c / file for c in ("car", "pedestrian")]
+    parts = [read_mot(path, first_frame=1, unidentified="detections") for path in paths]
     frame = np.concatenate([p.frame for p in parts])
     return TrackSet.build(frame, np.arange(len(frame)), np.concatenate([p.box for p in parts]))
 
@@ -293,7 +294,7 @@ def test_the_sample_checks_clean(sample, capsys):
 def test_a_shifted_copy_of_the_tracks_is_diagnosed(sample, capsys, by):
     for path in sorted((sample / "tracks").rglob("predict.txt")):
         write_mot(path, shifted(read_mot(path, first_frame=1), by))
-    status, out = command(capsys, *SAMPLE, f"data.root={sample}", "--json", "data.tracker.beyond_end=drop", "--images=none")
+    status, out = command(capsys, *SAMPLE, f"data.root={sample}", "--json", "tracker.beyond_end=drop", "--images=none")
     report = json.loads(out)
     assert status == 1
     assert report["frame_shift"]["fits"] == -by
@@ -301,7 +302,7 @@ def test_a_shifted_copy_of_the_tracks_is_diagnosed(sample, capsys, by):
     assert f"the files start with frame {1 + by}" in report["findings"][0]["example"]["message"]
     # what it advises is right
     if by > 0:
-        right = (f"data.tracker.first_frame={1 + by}", "data.tracker.beyond_end=drop", "--images=none")
+        right = (f"tracker.first_frame={1 + by}", "tracker.beyond_end=drop", "--images=none")
         assert command(capsys, *SAMPLE, f"data.root={sample}", *right)[0] == 0
 
 
@@ -341,7 +342,7 @@ def test_a_missing_dataset_and_unknown_names_are_one_message(tmp_path, capsys):
     with pytest.raises(InputError, match="'image_size=3' is not about data"):
         run(["check", "data=refer_kitti", "image_size=3"])
     with pytest.raises(InputError, match="tracker's folder does not exist"):
-        run(["check", "data=refer_kitti", f"data.root={tmp_path}", f"data.tracker.root={tmp_path}/none"])
+        run(["check", "data=refer_kitti", f"data.root={tmp_path}", f"tracker.root={tmp_path}/none"])
     with pytest.raises(InputError, match="no subcommand 'chekc'"):
         run(["chekc"])
     assert run(["check", "--images=all", "data=kitti"]) == 2
@@ -390,9 +391,9 @@ def test_a_check_leaves_later_warnings_audible(tmp_path, caplog):
 
 def test_a_row_beyond_the_end_is_named_among_rows_that_are_no_numbers(tmp_path):
     video = layouts.refer_kitti(world.refer_kitti(tmp_path), {"a": ["0001"]}, {"default": list(world.SIZE)}).read("0001")
-    world.text(tmp_path / "tracks/0001.txt", "frame,id,x,y,w,h,conf\n1,1,20,20,50,50,1\n99,1,20,20,50,50,1\n")
+    world.text(tmp_path / "tracks/0001.txt", "rows,without,any,number,in,them,conf\n1,1,20,20,50,50,1\n99,1,20,20,50,50,1\n")
     findings = Findings()
-    assert len(TrackerFiles(tmp_path / "tracks", layout="per_video").read(video, findings)) == 1
+    assert len(TrackerFiles(tmp_path / "tracks", layout="per_video").track(video, findings)) == 1
     assert {f.kind: f.example.line for f in findings} == {"not-a-number": 1, "frame-outside-video": 3}
 
 
@@ -446,9 +447,21 @@ def test_tracks_of_another_video_and_misread_boxes_are_no_shift_but_do_not_fit(s
 
     assert errors() == []
     assert errors("data.reader.truth.origin=centre") == [("tracker-does-not-fit", 2)]
-    assert errors("data.tracker.size=[224,742]") == [("tracker-does-not-fit", 2)]
+    assert errors("tracker.size=[224,742]") == [("tracker-does-not-fit", 2)]
     tracks = sample / "tracks"
     (tracks / "0005").rename(tracks / "kept")
     (tracks / "0016").rename(tracks / "0005")
     (tracks / "kept").rename(tracks / "0016")
     assert errors() == [("tracker-does-not-fit", 2)]
+
+
+def test_any_tracker_is_examined_and_named(tmp_path, capsys):
+    world.refer_kitti(tmp_path)
+    size = f"data.reader.sizes.default={list(world.SIZE)}"
+    dataset = ["data=refer_kitti", f"data.root={tmp_path}", "data.reader.splits={train:['0001']}", size, "--images=none"]
+    status, out = command(capsys, *dataset, "tracker=truth")
+    assert status == 0
+    assert "tracker TrueTracks" in out
+    assert "6 tracker boxes" in out
+    status, out = command(capsys, *dataset, "tracker=simulated", "tracker.errors.scale=0", "--json")
+    assert json.loads(out)["counts"]["tracker boxes"] == 6

@@ -35,9 +35,10 @@ def test_every_option_of_reader_and_tracker_can_be_set_from_the_command_line(nam
 
 
 def test_what_hints_tell_to_set_can_be_set():
-    text = "\n".join(path.read_text() for path in sorted((config_folder().parent / "src/flexhook/datasets").glob("*.py")))
-    hinted = set(re.findall(r"(data\.(?:reader|tracker)\.[a-z_]+=[a-z]+)", text))
-    assert {"data.tracker.empty_boxes=drop", "data.reader.on_missing_referent=drop"} <= hinted
+    sources = [p for room in ("datasets", "trackers") for p in (config_folder().parent / "src/flexhook" / room).glob("*.py")]
+    text = "\n".join(path.read_text() for path in sorted(sources))
+    hinted = set(re.findall(r"((?:data\.reader|(?<!data\.)tracker)\.[a-z_]+=[a-z]+)", text))
+    assert {"tracker.empty_boxes=drop", "data.reader.on_missing_referent=drop"} <= hinted
     for name in ("refer_kitti", "refer_dance", "kitti", "refer_kitti_ikun"):
         compose_data([f"data={name}", "data.root=/nowhere", *sorted(hinted)])
 
@@ -58,7 +59,7 @@ def check(*arguments):
         (["data=refer_kitti", "data.root=~/x"], "'data.root=~/x' cannot be read"),
         (["data=kitti", "data.root=/tmp", "data.reader.truth.path={video}.txt"], "needs quotes of its own"),
         (["data=kitti", "data.root=/tmp", "data.reader.truht=x"], "Could not override 'data.reader.truht' (Key 'truht'"),
-        (["data=kitti", "data.root=/tmp", "data.tracker.first_frame=one"], "data.tracker cannot be made: invalid literal"),
+        (["data=kitti", "data.root=/tmp", "tracker.first_frame=one"], "tracker cannot be made: invalid literal"),
         (["data=kitti", "data.root=/tmp", "data.reader=null"], "no data.reader"),
         (["data=kitti", "data.root=/tmp", "seed=1"], "'seed=1' is not about data"),
     ],
@@ -87,7 +88,6 @@ reader:
         ("sizes:", "imags: x\n  sizes:", "unexpected keyword argument 'imags'"),
         ("${data.root}", "${data.rot}", "'data.rot' not found"),
         ('"0001"', "0001", "names video 1.*Put the name in quotes"),
-        ("reader:", "tracker: {root: x}\nreader:", "data.tracker does not make a tracker"),
         (OWN, "", "no data.reader"),
     ],
 )
@@ -104,5 +104,5 @@ def test_a_configuration_without_name_and_root_has_its_files_and_its_readers(tmp
     own = OWN.replace("name: mine\nroot: ROOT\n", "").replace("${data.root}", str(root))
     world.text(tmp_path / "conf/data/mine.yaml", own)
     config = compose_data(["data=mine"], tmp_path / "conf")
-    assert (config.name, config.root) == ("mine", str(root))
+    assert (config.data.name, config.data.root) == ("mine", str(root))
     assert run(["check", "data=mine", "--config-dir", str(tmp_path / "conf")]) == 0

@@ -121,7 +121,7 @@ def test_real_tracks_have_plausible_quality(capsys):
     shared = Path(__file__).parents[2].parent / "shared/data"
     arguments = ["data=kitti", f"data.root={shared}/kitti", "data.reader.images=null", "--no-plot", "--json"]
     splits = "data.reader.splits={train:[],val:[],test:['0005','0011']}"
-    tracks = f"data.tracker.root={shared}/kitti/tracks/pointrcnn_bytetrack"
+    tracks = f"tracker.root={shared}/kitti/tracks/pointrcnn_bytetrack"
     assert run(["stats", *arguments, splits, tracks, r"data.reader.truth.path='label_02/{video}.txt'"]) == 0
     test = json.loads(capsys.readouterr().out)["splits"]["test"]
     assert (test["videos"], test["frames"]) == (2, 670)

@@ -55,7 +55,8 @@ def test_empty_file_is_a_set_without_observations(tmp_path):
 
 
 def test_detections_become_a_trajectory_each(tmp_path):
-    tracks = read_mot(write(tmp_path / "det.txt", "1,-1,0,0,5,5,0.9\n1,-1,9,9,5,5,0.4\n2,-1,0,0,5,5,0.8\n"), first_frame=1)
+    file = write(tmp_path / "det.txt", "1,-1,0,0,5,5,0.9\n1,-1,9,9,5,5,0.4\n2,-1,0,0,5,5,0.8\n")
+    tracks = read_mot(file, first_frame=1, unidentified="detections")
     assert len(tracks) == 3
     assert len(set(tracks.identity.tolist())) == 3
 
@@ -124,7 +125,7 @@ def test_what_is_written_is_read_back(tmp_path):
 def test_identities_of_the_second_class_are_shifted_past_the_first(tmp_path):
     write(tmp_path / "0005/car/predict.txt", "1,1,0,0,5,5,1,1,1\n1,4,9,0,5,5,1,1,1\n")
     write(tmp_path / "0005/pedestrian/predict.txt", "1,1,0,9,5,5,1,1,1\n")
-    tracks = TrackerFiles(tmp_path).read(video())
+    tracks = TrackerFiles(tmp_path).track(video())
     assert tracks.identity.tolist() == [1, 4, 5]
     assert tracks.category.tolist() == [0, 0, 1]
     assert tracks.categories == ("car", "pedestrian")
@@ -133,36 +134,36 @@ def test_identities_of_the_second_class_are_shifted_past_the_first(tmp_path):
 def test_identities_numbered_from_zero_do_not_meet(tmp_path):
     write(tmp_path / "0005/car/predict.txt", "1,0,0,0,5,5,1,1,1\n")
     write(tmp_path / "0005/pedestrian/predict.txt", "1,0,0,9,5,5,1,1,1\n")
-    assert len(set(TrackerFiles(tmp_path).read(video()).identity.tolist())) == 2
+    assert len(set(TrackerFiles(tmp_path).track(video()).identity.tolist())) == 2
 
 
 def test_empty_class_file_is_legal_and_a_missing_one_is_not(tmp_path):
     write(tmp_path / "0005/car/predict.txt", "1,1,0,0,5,5,1,1,1\n")
     empty = write(tmp_path / "0005/pedestrian/predict.txt", "")
-    assert len(TrackerFiles(tmp_path).read(video())) == 1
+    assert len(TrackerFiles(tmp_path).track(video())) == 1
     empty.unlink()
     with pytest.raises(InputError, match="no tracker output for video 0005") as error:
-        TrackerFiles(tmp_path).read(video())
+        TrackerFiles(tmp_path).track(video())
     assert error.value.file == empty
 
 
 def test_one_file_per_video(tmp_path):
     write(tmp_path / "0005.txt", "0,3,0,0,5,5,1\n")
-    tracks = TrackerFiles(tmp_path, layout="per_video", first_frame=0).read(video())
+    tracks = TrackerFiles(tmp_path, layout="per_video", first_frame=0).track(video())
     assert (tracks.frame.tolist(), tracks.categories) == ([0], ())
 
 
 def test_rows_beyond_the_end_are_an_error_or_dropped(tmp_path):
     write(tmp_path / "0005.txt", "10,3,0,0,5,5,1\n11,3,0,0,5,5,1\n")
     with pytest.raises(InputError, match=r"the first is of frame 11, the last frame would be 10") as error:
-        TrackerFiles(tmp_path, layout="per_video").read(video(num_frames=10))
+        TrackerFiles(tmp_path, layout="per_video").track(video(num_frames=10))
     assert error.value.line == 2
-    assert len(TrackerFiles(tmp_path, layout="per_video", beyond_end="drop").read(video(num_frames=10))) == 1
+    assert len(TrackerFiles(tmp_path, layout="per_video", beyond_end="drop").track(video(num_frames=10))) == 1
 
 
 def test_boxes_of_another_frame_size_are_scaled_to_the_original(tmp_path):
     write(tmp_path / "0005.txt", "1,3,10,20,30,40,1\n")
-    tracks = TrackerFiles(tmp_path, layout="per_video", size=(50, 400)).read(video(size=(100, 200)))
+    tracks = TrackerFiles(tmp_path, layout="per_video", size=(50, 400)).track(video(size=(100, 200)))
     assert tracks.box.tolist() == [[5, 40, 20, 120]]
 
 
@@ -173,7 +174,7 @@ def test_both_layouts_are_written_as_they_are_read(tmp_path):
     for layout in ("per_class", "per_video"):
         files = TrackerFiles(tmp_path / layout, layout=layout)
         files.write("0005", tracks)
-        again = files.read(video())
+        again = files.track(video())
         assert again.frame.tolist() == [0, 0, 4]
         assert np.abs(again.box - tracks.box).max() < 1e-6
         assert again.category.tolist() == ([0, 0, 1] if layout == "per_class" else [-1, -1, -1])
@@ -188,5 +189,5 @@ def test_unknown_choices_are_refused(tmp_path, options):
 def test_reading_says_nothing_when_all_is_well(tmp_path, caplog):
     write(tmp_path / "0005.txt", "1,3,10,20,30,40,1\n")
     with caplog.at_level(logging.INFO):
-        TrackerFiles(tmp_path, layout="per_video").read(video())
+        TrackerFiles(tmp_path, layout="per_video").track(video())
     assert not caplog.records

@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 from flexhook.datasets.check import check_dataset
 from flexhook.datasets.kitti_labels import read_kitti_labels
 from flexhook.datasets.lamot import read_annotation
-from flexhook.datasets.mot import read_mot
-from flexhook.datasets.mot_truth import read_mot_truth
+from flexhook.datasets.mot import read_mot, read_mot_truth
 from flexhook.errors import InputError
 from flexhook.trackers.mot_files import TrackerFiles
 
@@ -45,10 +44,10 @@ class Bench:
 
     def load(self):
         video = self.reader().read(world.NAME)
-        return video, self.tracker.read(video)
+        return video, self.tracker.track(video)
 
     def check(self):
-        return {finding.kind for finding in check_dataset(self.reader(), self.tracker, images="none").findings}
+        return {finding.kind for finding in check_dataset(self.reader(), self.tracker.checked(), images="none").findings}
 
     def replaced(self, path, content):
         return _Replaced(self.root / path, content)

@@ -249,18 +249,19 @@ def test_the_data_rooms_do_not_import_torch():
 def test_the_sample_loads_by_its_published_configuration():
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
         config = compose(
+            "dataset",
             overrides=[
-                "+data=refer_kitti_v2",
+                "data=refer_kitti_v2",
                 f"data.root={SAMPLE}",
-                f"data.tracker.root={TRACKS}",
-                "data.tracker.beyond_end=drop",
+                f"tracker.root={TRACKS}",
+                "tracker.beyond_end=drop",
             ]
         )
-    reader, tracker = instantiate(config.data.reader), instantiate(config.data.tracker)
+    reader, tracker = instantiate(config.data.reader), instantiate(config.tracker)
     (test,) = load(reader, "test")
     (val,) = load(reader, "val")
     assert (test.name, test.size, test.num_frames) == ("0005", (375, 1242), 40)
     assert (len(test.truth), len(test.expressions), int(test.labels.sum())) == (129, 27, 1327)
     assert (val.name, val.size, len(val.truth), len(val.expressions)) == ("0016", (370, 1224), 572, 55)
-    assert len(tracker.read(test)) == 115
+    assert len(tracker.track(test)) == 115
     assert all(e.slug == e.sentence.replace(" ", "-") for e in test.expressions)

@@ -64,7 +64,7 @@ def test_the_tracker_files_are_the_simulated_tracks(tiny, tiny_root, tiny_reader
     files = TrackerFiles(tiny_root / "tracks" / "simulated", "per_class")
     for name in tiny_reader.video_names():
         video = tiny_reader.read(name)
-        read, wanted = files.read(video), simulate_tracker(video, tiny.tracker, tiny.seed)
+        read, wanted = files.track(video), simulate_tracker(video, tiny.tracker, tiny.seed)
         assert len(read) == len(wanted) > 0
         assert by_place(read) == by_place(wanted)
         assert len(read.tracks()) == len(wanted.tracks())

@@ -97,8 +97,8 @@ def test_true_rows_marked_zero_are_left_out(tmp_path):
         ("3,1,nan,10,20,20", "the box is nan,10,20,20"),
         ("3,1,10,inf,20,20", "the box is"),
         ("3,1,10,10,-20,20", "the box is 10,10,-20,20"),
-        ("2,1,11,10,20,20,1,1,1", "identity 1 occurs a second time in frame 2"),
-        ("2,1,90,10,20,20", "identity 1 occurs a second time in frame 2"),
+        ("2,1,11,10,20,20,1,1,1", "identity 1 occurs twice in frame 2"),
+        ("2,1,90,10,20,20", "identity 1 occurs twice in frame 2"),
     ],
 )
 @pytest.mark.parametrize("file", ["gt.txt", "predict.txt"])

@@ -10,7 +10,8 @@ from toy_world import run_here
 from flexhook.inference.pair_writer import PairWriter
 from flexhook.methods.two_stage.method import build_engine
 from flexhook.structures.result_files import read_results
-from flexhook.training.build import build_reader, build_tracker, load_method
+from flexhook.trackers.build import build_tracker
+from flexhook.training.build import build_reader, load_method
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 
@@ -35,7 +36,7 @@ def test_scores_of_a_gpu_are_those_of_a_cpu(trained, monkeypatch, tmp_path):
     method, cfg = load_method(next((trained / "run/checkpoints").glob("epoch001*")))
     reader = build_reader(cfg)
     video = reader.read(reader.video_names("test")[0])
-    tracks = build_tracker(cfg).read(video)
+    tracks = build_tracker(cfg).track(video)
     logits = []
     for name in ("cpu", "cuda"):
         engine = build_engine(method.network, cfg, torch.device(name))

@@ -131,7 +131,7 @@ def test_run_does_not_begin_in_a_folder_that_holds_one(toy, whole):
 def test_results_of_an_earlier_attempt_are_not_taken_for_this_ones(toy, tmp_path):
     run = tmp_path / "run"
     toy.run(run, "optim.epochs=1")
-    status, _ = toy.train(run, f"ckpt_path={run}/checkpoints/last.ckpt", "data.tracker.root=nowhere")
+    status, _ = toy.train(run, f"ckpt_path={run}/checkpoints/last.ckpt", "tracker.root=nowhere")
     assert status == 2
     assert not (run / "metrics.json").exists()
     assert not (run / "expressions.csv").exists()

@@ -8,7 +8,8 @@ from pathlib import Path
 from omegaconf import open_dict
 
 from flexhook.inference.score import best_device, score_videos
-from flexhook.training.build import build_reader, build_tracker, load_method
+from flexhook.trackers.build import build_tracker
+from flexhook.training.build import build_reader, load_method
 from flexhook.training.results import evaluate_split
 
 TARGET = 0.1

@@ -5,7 +5,7 @@ boxes, identities, sentences and splits are wrong, and whether tracker or expres
 0, or 1 if something makes results wrong.
 
   flexhook data check data=refer_kitti data.root=DIR
-  flexhook data check data=refer_kitti_v2 data.root=DIR data.tracker.root=TRACKS --json
+  flexhook data check data=refer_kitti_v2 data.root=DIR tracker.root=TRACKS --json
 """
 
 from __future__ import annotations
@@ -18,11 +18,12 @@ import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from flexhook.commands.data_config import Progress, add_data_arguments, open_data
-from flexhook.datasets.check import check_dataset
+from flexhook.commands.data_config import Progress, add_data_arguments, open_data, tracks_in_words
+from flexhook.datasets.check import CheckedTracker, check_dataset
 from flexhook.datasets.image_check import MODES
 from flexhook.datasets.sentence_check import least_tokens
 from flexhook.errors import InputError
+from flexhook.trackers.mot_files import TrackerFiles
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -51,10 +52,11 @@ def run(args: argparse.Namespace) -> int:
         flexhook.errors.InputError: The dataset is not named right, or its folder does not exist.
     """
     config, reader, tracker = open_data(args.overrides, args.config_dir)
+    checked = tracker.checked() if isinstance(tracker, TrackerFiles) else CheckedTracker.of(tracker) if tracker else None
     with _silent(logging.getLogger("flexhook.datasets")), Progress("frames checked") as advance:
         report = check_dataset(
             reader,
-            tracker,
+            checked,
             images=args.images,
             token_limit=args.token_limit,
             count_tokens=token_counter(args.tokenizer),
@@ -63,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps({"dataset": config.name, "root": str(config.root), **report.to_dict()}, indent=1))
         return 0 if report.ok else 1
-    print(f"{config.name} in {config.root}" + ("" if tracker is None else f", tracker output in {tracker.root}"))
+    print(f"{config.name} in {config.root}{tracks_in_words(tracker)}")
     print(report.text().encode("utf-8", "backslashreplace").decode())  # file names may hold what no encoding has
     errors, warnings = report.findings.count("error"), report.findings.count("warning")
     print(

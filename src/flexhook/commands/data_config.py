@@ -18,6 +18,8 @@ from flexhook.configuration.resolvers import config_folder
 from flexhook.datasets.dataset import Dataset
 from flexhook.datasets.mixture import Mixture
 from flexhook.errors import ConfigError, FlexHookError
+from flexhook.structures.protocols import Tracker
+from flexhook.trackers.build import build_tracker
 from flexhook.trackers.mot_files import TrackerFiles
 
 
@@ -27,22 +29,22 @@ def add_data_arguments(parser: argparse.ArgumentParser) -> None:
         "overrides",
         nargs="+",
         metavar="KEY=VALUE",
-        help="the dataset as for training: data=NAME data.root=FOLDER, and any other key below data, such as "
-        "data.tracker.root=FOLDER, data.tracker.first_frame=0 or data.reader.splits.test=[0005]",
+        help="the dataset as for training: data=NAME data.root=FOLDER, and any other key below data or tracker, such as "
+        "tracker.root=FOLDER, tracker.first_frame=0, tracker=truth or data.reader.splits.test=[0005]",
     )
     parser.add_argument("--config-dir", metavar="FOLDER", help="folder with a configuration of your own, FOLDER/data/NAME.yaml")
 
 
 def compose_data(overrides: Sequence[str], config_dir: str | Path | None = None) -> DictConfig:
-    """Compose the group ``data``.
+    """Compose a dataset and its tracker.
 
     Args:
-        overrides: ``data=NAME`` and changes below ``data``.
+        overrides: ``data=NAME``, ``tracker=NAME`` and changes below ``data`` and ``tracker``.
         config_dir: A further folder to look for ``data/NAME.yaml`` in.
 
     Returns:
-        The configuration below ``data``; where it does not say, its ``name`` is that of its file and its ``root`` the
-        reader's.
+        The configuration with ``data`` and, where there is one, ``tracker``. Where it does not say, ``data.name`` is that of
+        its file and ``data.root`` the reader's.
 
     Raises:
         ConfigError: No dataset or folder is named, the name is unknown, or the configuration or a change is malformed.
@@ -52,32 +54,32 @@ def compose_data(overrides: Sequence[str], config_dir: str | Path | None = None)
     if not named:
         expected = f"data=NAME with one of {', '.join(names)}, or one of your own with --config-dir"
         raise ConfigError("no dataset is named", expected=expected)
-    wrong = [o for o in overrides if not o.lstrip("+~").startswith(("data=", "data."))]
+    wrong = [o for o in overrides if not o.lstrip("+~").startswith(("data=", "data.", "tracker=", "tracker."))]
     if wrong:
-        raise ConfigError(f"'{wrong[0]}' is not about data", expected="KEY=VALUE with a key below data")
-    given = [f"+{o}" if o.startswith("data=") else o for o in overrides]
+        raise ConfigError(f"'{wrong[0]}' is not about data", expected="KEY=VALUE with a key below data or tracker")
+    given = [o.lstrip("+") if o.startswith("+data=") else o for o in overrides]
     if config_dir is not None:
         if not Path(config_dir).is_dir():
             raise ConfigError("the folder of configurations does not exist", file=config_dir)
         given.append(f"hydra.searchpath=[file://{Path(config_dir).resolve()}]")
     try:
         with hydra.initialize_config_dir(str(config_folder()), version_base="1.3"):
-            config = hydra.compose(overrides=given)
+            config = hydra.compose("dataset", overrides=given)
         if not isinstance(config.get("data"), DictConfig) or config.data.get("reader") is None:
             raise ConfigError("the configuration has no data.reader", hint="Look at conf/data/refer_kitti.yaml")
-        return _completed(config.data, named[-1])
+        _complete(config.data, named[-1])
+        return config
     except (HydraException, OmegaConfBaseException, YAMLError, ValueError) as error:
         raise _explained(error) from error
 
 
-def _completed(config: DictConfig, name: str) -> DictConfig:
+def _complete(config: DictConfig, name: str) -> None:
     with open_dict(config):
         config.setdefault("name", name)
         if OmegaConf.is_missing(config, "root"):
             raise ConfigError("the dataset's folder is not named", expected="data.root=FOLDER")
         if "root" not in config:
             config.root = config.reader.root
-    return config
 
 
 def _explained(error: Exception) -> FlexHookError:
@@ -98,7 +100,8 @@ def _explained(error: Exception) -> FlexHookError:
         return ConfigError(f"'{error.override}' cannot be read", expected="KEY=VALUE", hint=hint)
     if isinstance(error, InstantiationException) and error.__cause__ is not None:
         key = next((line.partition(":")[2].strip() for line in lines if line.startswith("full_key:")), "data")
-        return ConfigError(f"{key} cannot be made: {error.__cause__}", hint="Compare it with the files of conf/data")
+        hint = f"Compare it with the files of conf/{key.partition('.')[0]}"
+        return ConfigError(f"{key} cannot be made: {error.__cause__}", hint=hint)
     if said.startswith("Could not override"):
         problem = f"{said.split('. ')[0].rstrip('.')} ({str(error.__cause__).splitlines()[0]})"
         expected = "a key that the dataset's configuration has"
@@ -108,37 +111,41 @@ def _explained(error: Exception) -> FlexHookError:
 
 def open_data(
     overrides: Sequence[str], config_dir: str | Path | None = None
-) -> tuple[DictConfig, Dataset | Mixture, TrackerFiles | None]:
+) -> tuple[DictConfig, Dataset | Mixture, Tracker | None]:
     """Compose a dataset and open it.
 
     Returns:
-        The configuration below ``data``, the reader, and the tracker's output: None where the configuration names none, or
-        names a folder that does not exist and that no override asked for.
+        The configuration below ``data``, the reader, and the tracker: None where the configuration names none, or names a
+        folder that does not exist and that no override asked for.
 
     Raises:
         ConfigError: The configuration is malformed.
         flexhook.errors.InputError: The dataset's folder, or a tracker folder that was asked for, does not exist.
     """
-    config = compose_data(overrides, config_dir)
+    composed = compose_data(overrides, config_dir)
+    config = composed.data
     if "generator" in config and not Path(config.root).exists():
         hint = f"Make it with `flexhook data synthesize --out {config.root}`"
         raise ConfigError("the synthetic world has not been made yet", file=config.root, hint=hint)
     try:
         reader = hydra.utils.instantiate(config.reader)
-        tracker = None if config.get("tracker") is None else hydra.utils.instantiate(config.tracker)
+        tracker = build_tracker(composed) if composed.get("tracker") else None
     except (HydraException, OmegaConfBaseException) as error:
         raise _explained(error) from error
-    needed = ("reader", reader, ("splits", "read", "dataset")), ("tracker", tracker, ("root", "read", "files"))
-    for key, made, methods in needed:
-        if made is not None and (isinstance(made, DictConfig) or not all(hasattr(made, m) for m in methods)):
-            expected = "_target_ with a class, such as those of conf/data"
-            raise ConfigError(f"data.{key} does not make a {key}", expected=expected)
-    if tracker is not None and not tracker.root.is_dir():
-        if any(o.lstrip("+").startswith("data.tracker") for o in overrides):
-            hint = "Correct data.tracker.root"
-            raise ConfigError("the tracker's folder does not exist", file=tracker.root, hint=hint)
+    if isinstance(reader, DictConfig):
+        raise ConfigError("data.reader does not make a reader", expected="_target_ with a class, such as those of conf/data")
+    if isinstance(tracker, TrackerFiles) and not tracker.root.exists():
+        if any(o.lstrip("+").startswith("tracker") for o in overrides):
+            raise ConfigError("the tracker's folder does not exist", file=tracker.root, hint="Correct tracker.root")
         tracker = None
     return config, reader, tracker
+
+
+def tracks_in_words(tracker: Tracker | None) -> str:
+    """Where the tracks are from, to follow the name of a dataset."""
+    if tracker is None:
+        return ""
+    return f", tracker output in {tracker.root}" if isinstance(tracker, TrackerFiles) else f", tracker {type(tracker).__name__}"
 
 
 class Progress:

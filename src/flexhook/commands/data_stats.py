@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from flexhook.commands.data_config import Progress, add_data_arguments, open_data
+from flexhook.commands.data_config import Progress, add_data_arguments, open_data, tracks_in_words
 from flexhook.datasets.cache import CachedReader
 from flexhook.datasets.stats import SplitStats, split_stats, table, unseen_share
 from flexhook.errors import ConfigError, FlexHookError
@@ -23,7 +23,7 @@ from flexhook.evaluation.jobs import Job, fast_statistics
 from flexhook.evaluation.overlaps import Boxes
 from flexhook.evaluation.statistics import Statistics
 from flexhook.structures import TrackSet, Video
-from flexhook.trackers.mot_files import TrackerFiles
+from flexhook.structures.protocols import Tracker
 
 METRICS = ("HOTA", "DetA", "AssA", "MOTA", "IDF1")
 
@@ -72,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps({"dataset": config.name, "splits": columns, "attributes": values}, indent=1))
     else:
-        print(f"{config.name} in {config.root}" + ("" if tracker is None else f", tracker output in {tracker.root}"))
+        print(f"{config.name} in {config.root}{tracks_in_words(tracker)}")
         print(table(columns))
     if not args.no_plot:
         from flexhook.datasets.stats_plot import plot_stats
@@ -85,7 +85,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def tracker_quality(videos: list[Video], tracker: TrackerFiles) -> dict[str, float]:
+def tracker_quality(videos: list[Video], tracker: Tracker) -> dict[str, float]:
     """Tracker boxes and their pooled metrics, 0 to 100, against the truth of all objects of all classes.
 
     Raises:
@@ -94,7 +94,7 @@ def tracker_quality(videos: list[Video], tracker: TrackerFiles) -> dict[str, flo
     parts: list[Statistics] = []
     boxes = tracks_count = 0
     for video in videos:
-        tracks = tracker.read(video)
+        tracks = tracker.track(video)
         boxes, tracks_count = boxes + len(tracks), tracks_count + len(np.unique(tracks.identity))
         every = [np.arange(len(video.truth))], [np.arange(len(tracks))]
         parts.append(fast_statistics(Job(_boxes(video.truth), _boxes(tracks), *every)))

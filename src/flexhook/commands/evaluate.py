@@ -21,7 +21,7 @@ from flexhook.errors import ConfigError, InputError
 from flexhook.evaluation.evaluator import by_tracks, evaluate_folder, evaluate_videos, referent_rows
 from flexhook.evaluation.oracle import judged_rows
 from flexhook.evaluation.statistics import METRICS
-from flexhook.evaluation.trackeval_folder import write_trackeval_folder
+from flexhook.evaluation.trackeval_folder import Rules, write_trackeval_folder
 from flexhook.structures import Results, Video
 from flexhook.structures.files import atomic_write
 from flexhook.structures.result_files import read_results
@@ -53,7 +53,9 @@ def _evaluate_results(cfg: DictConfig) -> None:
     if out is not None and out.is_dir():
         raise ConfigError("out is a folder", file=out, expected="the name of a JSON file")
     print(f"evaluating the sequences in {cfg.results} with the {cfg.engine} engine", flush=True)
-    summary = evaluate_folder(str(cfg.results), engine=cfg.engine, processes=cfg.processes, progress=_say).summary()
+    rules = Rules(cfg.first_frame, cfg.empty_boxes, cfg.unidentified)
+    evaluation = evaluate_folder(str(cfg.results), rules=rules, engine=cfg.engine, processes=cfg.processes, progress=_say)
+    summary = evaluation.summary()
     print(f"\n{len(summary['sequences'])} (video, expression) sequences")
     for name in METRICS:
         print(f"  {name:26}{100 * summary['pooled'][name]:8.2f}")

@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from flexhook.commands.hydra_app import hydra_command
 from flexhook.configuration.check_config import check_config
-from flexhook.datasets.mot import read_mot, write_mot
+from flexhook.datasets.mot import write_mot
 from flexhook.errors import ConfigError, InputError
 from flexhook.structures import Expression, TrackSet, Video, make_labels
 from flexhook.structures.slugs import unique_slugs
+from flexhook.trackers.build import build_tracker
+from flexhook.trackers.mot_files import TrackerFiles
 
 
 def task(cfg: DictConfig) -> None:
@@ -22,12 +25,17 @@ def task(cfg: DictConfig) -> None:
         InputError: Video, tracks, sentences or checkpoint are missing or malformed.
     """
     check_config(cfg)
-    for key in ("video", "tracks", "ckpt"):
-        if not str(cfg[key] or "").strip():
+    for key in ("video", "ckpt", *(["tracks"] if HydraConfig.get().runtime.choices.get("tracker") == "file" else [])):
+        named = cfg.tracker.root if key == "tracks" else cfg[key]
+        if not str(named or "").strip():
             raise ConfigError(f"{key} is empty", expected=f"{key}=PATH")
+    tracker = build_tracker(cfg)
+    if not isinstance(tracker, TrackerFiles):
+        raise ConfigError("the tracker makes tracks of ground truth, and the video has none", expected="tracks=FILE",
+                          hint="Or set tracker=per_video tracker.root=FOLDER")
     video = open_video(cfg)
-    tracks = read_mot(cfg.tracks, first_frame=cfg.first_frame, min_confidence=cfg.min_confidence)
-    check_tracks(tracks, video, cfg)
+    tracks = tracker.track(video)
+    check_tracks(tracks, video, str(tracker.files(video.name)[0]))
 
     from flexhook.inference.score import best_device, predict_block
     from flexhook.inference.scoring_options import scoring_options
@@ -56,7 +64,7 @@ def task(cfg: DictConfig) -> None:
     for result in results:
         expression, chosen = result.expression, result.tracks.select(result.accepted)
         path = out / f"{expression.slug}.txt"
-        write_mot(path, chosen, first_frame=cfg.first_frame)
+        write_mot(path, chosen, first_frame=tracker.first_frame)
         print(f"“{expression.sentence}”: {len(chosen.tracks())} tracks, {len(chosen)} boxes -> {path}", flush=True)
         if cfg.overlay:
             picture = out / f"{expression.slug}.mp4"
@@ -90,23 +98,20 @@ def check_sentences(sentences: Sequence[str] | str) -> list[str]:
     return list(dict.fromkeys(s.strip() for s in listed))
 
 
-def check_tracks(tracks: TrackSet, video: Video, cfg: DictConfig) -> None:
-    """Refuse tracks that cannot be this video's.
+def check_tracks(tracks: TrackSet, video: Video, file: str) -> None:
+    """Refuse tracks that cannot be this video's; warn where there are none.
 
     Raises:
-        InputError: Frames beyond the video's end, or boxes that lie outside of every frame.
+        InputError: Most boxes lie outside of the frame.
     """
-    if len(tracks) and tracks.frame.max() >= video.num_frames:
-        raise InputError(
-            f"frame {tracks.frame.max() + cfg.first_frame} occurs, the video has {video.num_frames} frames",
-            file=cfg.tracks, expected=f"frames {cfg.first_frame} to {video.num_frames + cfg.first_frame - 1}",
-            hint="Set first_frame if the file counts otherwise, or name the video these tracks belong to")
+    if not len(tracks):
+        print(f"warning: {file} has no tracks, and the results will be empty", flush=True)
     height, width = video.size
     if len(tracks):
         outside = (tracks.box[:, 0] >= width) | (tracks.box[:, 1] >= height) | (tracks.box[:, 2:] <= 0).any(1)
         if outside.mean() > 0.5:
             raise InputError(f"{outside.sum()} of {len(tracks)} boxes lie outside of the {width}x{height} frame",
-                             file=cfg.tracks, expected="pixels of the original frame",
+                             file=file, expected="pixels of the original frame",
                              hint="Set frame_size=[height,width] of the frames that the tracks refer to")
 
 

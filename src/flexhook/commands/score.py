@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from omegaconf import DictConfig, OmegaConf
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
 
+from flexhook.commands.checkpoint_data import use_data
 from flexhook.commands.hydra_app import hydra_command
 from flexhook.errors import ConfigError
 
@@ -19,15 +21,15 @@ def task(cfg: DictConfig) -> None:
     from flexhook.configuration.check_config import check_config
     from flexhook.inference.score import best_device, score_videos
     from flexhook.inference.scoring_options import scoring_options
-    from flexhook.training.build import build_reader, build_tracker, load_method
+    from flexhook.trackers.build import build_tracker
+    from flexhook.training.build import build_reader, load_method
     from flexhook.training.run_folder import write_config
 
     check_config(cfg)
     print(f"loading {cfg.ckpt}", flush=True)
     method, trained = load_method(cfg.ckpt)
+    use_data(cfg, trained, HydraConfig.get().overrides.task, print, method.needs_tracks)
     trained.scoring = scoring_options(cfg.scoring, trained)
-    if cfg.get("data"):
-        trained.data = OmegaConf.to_container(cfg.data, resolve=True)
     reader = build_reader(trained)
     names = reader.video_names(cfg.split)
     if cfg.videos is not None:

@@ -12,12 +12,33 @@ from flexhook.datasets.check_findings import Findings
 from flexhook.datasets.dataset import Dataset
 from flexhook.datasets.image_check import check_images
 from flexhook.datasets.mixture import Mixture
+from flexhook.datasets.problems import Report
 from flexhook.datasets.sentence_check import check_sentences, least_tokens
 from flexhook.datasets.shift import HARDLY, NOTHING, OFFSETS, Fit, referent_hits, track_fit
 from flexhook.errors import ConfigError, InputError
 from flexhook.media.images import ImageFiles
 from flexhook.structures import TrackSet, Video
-from flexhook.trackers.mot_files import TrackerFiles
+from flexhook.structures.protocols import Tracker
+
+
+@dataclass(frozen=True)
+class CheckedTracker:
+    """A tracker as the check examines it.
+
+    Attributes:
+        track: Makes the tracks of a video, and reports what is wrong with them.
+        place: Where a video's tracks are from, for messages.
+        first_frame: First frame that is configured for the tracker's files; 0 where it has none.
+    """
+
+    track: Callable[[Video, Report], TrackSet]
+    place: Callable[[str], str]
+    first_frame: int = 0
+
+    @classmethod
+    def of(cls, tracker: Tracker) -> CheckedTracker:
+        """Any tracker: what it raises is all that is wrong."""
+        return cls(lambda video, report: tracker.track(video), lambda name: f"tracks of video {name}")
 
 
 @dataclass
@@ -91,7 +112,7 @@ def fitting(fit: Fit, first_frame: int) -> str:
 
 def check_dataset(
     reader: Dataset | Mixture,
-    tracker: TrackerFiles | None = None,
+    tracker: CheckedTracker | None = None,
     *,
     images: str = "decode",
     token_limit: int = 25,
@@ -102,7 +123,7 @@ def check_dataset(
 
     Args:
         reader: The dataset.
-        tracker: The tracker's output.
+        tracker: The tracker.
         images: How closely to look at images (:func:`flexhook.datasets.image_check.check_images`).
         token_limit: Tokens that the text encoder takes.
         count_tokens: Number of tokens of a sentence; the default counts words and marks.
@@ -167,7 +188,7 @@ def _present(reader: Dataset | Mixture, findings: Findings) -> list[str]:
 
 def _check_video(
     reader: Dataset | Mixture,
-    tracker: TrackerFiles | None,
+    tracker: CheckedTracker | None,
     name: str,
     report: CheckReport,
     images: str,
@@ -190,12 +211,12 @@ def _check_video(
     if isinstance(video.frames, ImageFiles) and dataset.images is not None:
         check_images(video.frames, video.size, images, findings, advance)
     if tracker is not None:
-        tracks = tracker.read(video, findings)
+        tracks = tracker.track(video, findings)
         report.counts["tracker boxes"] += len(tracks)
         if not len(tracks):
-            error = InputError(f"the tracker has no box in video {name}", file=tracker.files(name)[0])
+            error = InputError(f"the tracker has no box in video {name}", file=tracker.place(name))
             findings("empty-tracker", error)
-        _check_boxes(tracks, video, str(tracker.files(name)[0]), findings)
+        _check_boxes(tracks, video, tracker.place(name), findings)
         fit = report.fit_of_video[name] = track_fit(video.truth, tracks)
         report.fit = fit if report.fit is None else report.fit + fit
 
@@ -260,7 +281,7 @@ def _judge_shifts(report: CheckReport) -> None:
     if report.fit is None:
         return
     shifted = {name: fit.best for name, fit in report.fit_of_video.items() if fit.best}
-    hint = "Correct data.tracker.first_frame, or restore the files"
+    hint = "Correct tracker.first_frame, or restore the files"
     if report.fit.best:
         findings(
             "frame-shift", InputError(f"tracker and truth are shifted: {fitting(report.fit, report.first_frame)}", hint=hint)
@@ -276,7 +297,7 @@ def _judge_shifts(report: CheckReport) -> None:
             f"in {len(strange)} of {len(report.fit_of_video)} videos tracker and truth hardly overlap at any shift: {names}"
         )
         hint = (
-            "Check that it is output for these videos, with x, y, w, h in pixels of the original frame (data.tracker.size),"
+            "Check that it is output for these videos, with x, y, w, h in pixels of the original frame (tracker.size),"
             " and what x and y of the labels are (data.reader.truth.origin)"
         )
         findings("tracker-does-not-fit", InputError(problem, expected=f"at least {HARDLY}", hint=hint), len(strange))

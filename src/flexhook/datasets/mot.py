@@ -1,17 +1,21 @@
-"""Tracker output and other MOTChallenge files: rows ``frame,id,x,y,w,h,confidence,...`` in pixels."""
+"""MOTChallenge files: tracker output and ground truth, rows ``frame,id,x,y,w,h,confidence,...`` in pixels."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
-from flexhook.datasets.mot_rows import read_rows
+from flexhook.datasets.mot_rows import Remedies, read_rows, row_error, without_identity
 from flexhook.datasets.problems import Report, strict
-from flexhook.errors import InputError
+from flexhook.errors import ConfigError
 from flexhook.structures import TrackSet
-from flexhook.structures.boxes import xywh_to_xyxy
+from flexhook.structures.boxes import xywh_to_xyxy, xyxy_to_xywh
 from flexhook.structures.files import atomic_write
+
+#: What may be done with rows whose identity is -1.
+UNIDENTIFIED = ("error", "drop", "detections")
 
 
 def read_mot(
@@ -20,68 +24,134 @@ def read_mot(
     first_frame: int,
     min_confidence: float | None = None,
     drop_empty: bool = False,
+    unidentified: str = "error",
     report: Report = strict,
+    remedies: Remedies | None = None,
 ) -> TrackSet:
-    """Read one MOT file; an empty file is a set without observations.
+    """Read one file of tracks; an empty file is a set without observations.
 
-    Fields are separated by commas or, in a file without commas, by white space. A file whose identities are all -1
-    holds detections: each row becomes a trajectory of its own.
+    The dialects of :func:`flexhook.datasets.mot_rows.mot_lines` are read.
 
     Args:
         path: The file.
         first_frame: Number that the file gives to the first frame: 1 in MOTChallenge files, 0 in some.
         min_confidence: Rows below it are left out; a larger value keeps fewer. None keeps all.
         drop_empty: Leave out boxes 0 wide or 0 high, as some detectors write, instead of refusing them.
+        unidentified: What to do with rows whose identity is -1: ``"error"``, ``"drop"``, or ``"detections"``: each row of a
+            file that has no other identity is a trajectory of its own.
         report: Receives what is wrong.
+        remedies: Names of the options that hints give; None for those of a tracker.
 
     Returns:
         The observations, 0-based frames, boxes in the file's pixels, category -1.
 
     Raises:
-        InputError: The file is missing or not UTF-8; a row is not 7, 9 or 10 numbers or differs in length from the rows
-            before; a frame is no whole number from ``first_frame`` on; an identity is negative or no whole number; a
-            box is not finite or not of positive size; a (frame, identity) pair occurs twice. The message has file and
-            line.
+        InputError: The file is missing or not UTF-8, or in another known format; a row is not 6 to 10 numbers or differs in
+            length from the rows before; a frame is no whole number from ``first_frame`` on; an identity is negative or no
+            whole number; a box is not finite or has no area; a (frame, identity) pair occurs twice. The message has file
+            and line.
     """
-    rows = read_rows(path, first_frame, report, drop_empty=drop_empty)
+    rows = read_rows(path, first_frame, report, drop_empty=drop_empty, remedies=remedies)
     detection = rows.table[:, 1] == -1
-    if detection.any() and not detection.all():
-        problem = "a row without identity (-1) stands among rows with one"
-        expected = "identities from 0 on; -1 in all rows of a file of detections"
-        line = int(rows.line[detection][0])
-        report("bad-identity", InputError(problem, file=path, line=line, expected=expected, hint="Remove the rows with -1"))
-        rows = rows.select(~detection)
-    table = rows.table
-    identity = np.arange(len(table)) if detection.all() else table[:, 1]
+    identity = rows.table[:, 1]
+    if unidentified == "detections" and detection.all():
+        identity, detection = np.arange(len(detection), dtype=np.float64), np.zeros(len(detection), bool)
+    if unidentified != "drop":
+        for line in rows.line[detection].tolist():
+            kind, problem = without_identity()
+            report(kind, row_error(kind, problem, path, line, first_frame, remedies or Remedies()))
+    keep = ~detection
     if min_confidence is not None:
-        keep = table[:, 6] >= min_confidence
-        table, identity = table[keep], identity[keep]
-    return TrackSet.build(table[:, 0] - first_frame, identity, xywh_to_xyxy(table[:, 2:6]), confidence=table[:, 6])
+        keep &= rows.table[:, 6] >= min_confidence
+    table = rows.table[keep]
+    box = xywh_to_xyxy(table[:, 2:6])
+    return TrackSet.build(table[:, 0] - first_frame, identity[keep], box, confidence=table[:, 6])
+
+
+def read_mot_truth(
+    path: str | Path,
+    *,
+    first_frame: int = 1,
+    classes: Mapping[int, str] | None = None,
+    frame_of: Mapping[int, int] | None = None,
+    report: Report = strict,
+) -> TrackSet:
+    """The true trajectories of one video, ``frame,id,x,y,w,h,flag,class,...`` (MOT17, DanceTrack, SportsMOT, VisDrone).
+
+    Args:
+        path: The file.
+        first_frame: Number that the file gives to the first frame.
+        classes: Names of the classes (eighth column) that count; rows of other classes, and rows whose flag (seventh
+            column) is 0, are no objects and are left out, whatever their identity. None keeps every class, without a
+            category.
+        frame_of: 0-based frame by the file's frame number, for files that number frames in another way; rows of
+            frames that are not in it are left out.
+        report: Receives what is wrong.
+
+    Raises:
+        InputError: The file is missing or a row that counts is malformed (:func:`read_mot`) or has no identity.
+    """
+    remedies = Remedies("data.reader.label_first_frame", None, None)
+    numbers = None if classes is None else list(classes)
+    least = first_frame if frame_of is None else 0
+    rows = read_rows(path, least, report, is_truth=True, classes=numbers, remedies=remedies)
+    for line in rows.line[rows.table[:, 1] < 0].tolist():
+        kind, problem = without_identity()
+        report(kind, row_error(kind, problem, path, line, least, remedies))
+    rows = rows.select(rows.table[:, 1] >= 0)
+    frame = rows.table[:, 0] - first_frame
+    if frame_of is not None:
+        frame = np.array([frame_of.get(int(number), -1) for number in rows.table[:, 0]], np.float64)
+        rows, frame = rows.select(frame >= 0), frame[frame >= 0]
+    names = tuple(dict.fromkeys((classes or {}).values()))
+    kinds = rows.table[:, 7].tolist()
+    category = [names.index((classes or {})[int(kind)]) if names and kind == kind else -1 for kind in kinds]
+    return TrackSet.build(frame, rows.table[:, 1], xywh_to_xyxy(rows.table[:, 2:6]), category, categories=names)
+
+
+def plain_classes(classes: Mapping[int, str] | None) -> dict[int, str] | None:
+    """Names of class numbers from a configuration.
+
+    Raises:
+        ConfigError: A key is no whole number.
+    """
+    if classes is None:
+        return None
+    try:
+        return {int(number): str(name) for number, name in classes.items()}
+    except (ValueError, AttributeError):
+        raise ConfigError(f"the classes are {classes!r}", expected="{number: name}", hint="Correct data.reader") from None
+
+
+def format_mot(tracks: TrackSet, *, first_frame: int = 1, decimals: int = 6, tail: str | None = None) -> list[str]:
+    """The lines of a MOT file, one per observation, each with its line end.
+
+    Args:
+        tracks: The observations, boxes in pixels.
+        first_frame: Number to give to frame 0.
+        decimals: Decimals of a pixel that are kept.
+        tail: What follows the height; None for the confidence and ``-1,-1,-1``. ``"1,1,1"`` is flag, class and visibility of
+            ground truth.
+    """
+    rows = zip(
+        (tracks.frame + first_frame).tolist(),
+        tracks.identity.tolist(),
+        xyxy_to_xywh(tracks.box).tolist(),
+        tracks.confidence.tolist(),
+        strict=True,
+    )
+    number = f"%.{decimals}f"
+    row = f"%d,%d,{number},{number},{number},{number},%s\n"
+    return [row % (frame, identity, *box, tail or f"{confidence:.6g},-1,-1,-1") for frame, identity, box, confidence in rows]
 
 
 def write_mot(path: str | Path, tracks: TrackSet, *, first_frame: int = 1) -> None:
     """Write a MOT file of ten columns, ``frame,id,x,y,w,h,confidence,-1,-1,-1``, whole or not at all.
 
-    Six decimals of a pixel are kept.
-
     Args:
         path: The file; its folder is made.
-        tracks: What to write, boxes in pixels.
+        tracks: What to write, boxes in pixels, of which six decimals are kept.
         first_frame: Number to give to frame 0.
     """
-    size = tracks.box[:, 2:] - tracks.box[:, :2]
-    rows = zip(
-        (tracks.frame + first_frame).tolist(),
-        tracks.identity.tolist(),
-        tracks.box[:, :2].tolist(),
-        size.tolist(),
-        tracks.confidence.tolist(),
-        strict=True,
-    )
     with atomic_write(path) as temporary:
-        temporary.write_text(
-            "".join(
-                f"{frame},{identity},{x:.6f},{y:.6f},{w:.6f},{h:.6f},{confidence:.6g},-1,-1,-1\n"
-                for frame, identity, (x, y), (w, h), confidence in rows
-            )
-        )
+        temporary.write_text("".join(format_mot(tracks, first_frame=first_frame)), encoding="utf-8")

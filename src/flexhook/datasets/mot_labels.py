@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from flexhook.datasets.mot_truth import plain_classes, read_mot_truth
+from flexhook.datasets.mot import plain_classes, read_mot_truth
 from flexhook.datasets.naming import VideoPath
 from flexhook.datasets.parts import Truth, VideoPlace, one_of
 from flexhook.datasets.problems import Report, strict
@@ -21,7 +21,7 @@ class MotLabels(Truth):
         path: The file, with ``{video}``; ``*`` stands for any one folder.
         first_frame: Number of the first frame in the files.
         numbering: Whether the files count frames (``"frame"``) or name them as the images do (``"image"``).
-        classes: Names of the classes that count (:func:`flexhook.datasets.mot_truth.read_mot_truth`).
+        classes: Names of the classes that count (:func:`flexhook.datasets.mot.read_mot_truth`).
 
     Raises:
         ConfigError: An argument is unknown or malformed.

@@ -1,124 +1,310 @@
-"""Rows of MOTChallenge files, ``frame,id,x,y,w,h,confidence[,class,...]``, checked one by one."""
+"""Rows of MOTChallenge files, ``frame,id,x,y,w,h[,confidence[,class,...]]``: the dialects that tools write, and the rules."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
-from math import isfinite
 from pathlib import Path
 
 import numpy as np
 
-from flexhook.datasets.problems import Report
-from flexhook.datasets.text_files import number_lines
+from flexhook.datasets.problems import Report, strict
+from flexhook.datasets.text_files import read_text
 from flexhook.errors import InputError
 
-COLUMNS = (7, 9, 10)
-ROW = "rows `frame,id,x,y,w,h,confidence,...` of 7, 9 or 10 numbers in pixels, as many in every row"
+#: Fewest and most columns of a row.
+LEAST, MOST = 6, 10
+ROW = "rows `frame,id,x,y,w,h[,confidence,...]` of 6 to 10 numbers in pixels, as many in every row"
+#: Names of the first six columns that a header may give.
+_HEADER: tuple[frozenset[str], ...] = tuple(
+    frozenset(names.split())
+    for names in ("frame frame_id frameid frame_number fn", "id track_id trackid tid identity object_id track",
+                  "x left bb_left bbox_left xmin x1", "y top bb_top bbox_top ymin y1", "w width bb_width bbox_width",
+                  "h height bb_height bbox_height")
+)  # fmt: skip
+_LARGEST = float(np.finfo(np.float32).max)
+#: Row of a file or of a list of lines -> (kind, problem).
+Problems = dict[int, tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class Remedies:
+    """Names of the options of the command at hand, for hints; None where it has none.
+
+    Attributes:
+        first_frame: Option for the number of the first frame.
+        empty_boxes: Option that leaves out boxes without area.
+        unidentified: Option that leaves out rows with identity -1.
+    """
+
+    first_frame: str = "tracker.first_frame"
+    empty_boxes: str | None = "tracker.empty_boxes=drop"
+    unidentified: str | None = "tracker.unidentified=drop"
 
 
 @dataclass(frozen=True, eq=False)
 class MotRows:
-    """The sound rows of a MOT file.
+    """Rows of a MOT file.
 
     Attributes:
-        table: (n, 7) float64: frame as the file numbers it, identity, x, y, w, h, confidence.
-        kind: (n,) float64, the eighth column (the class in files of ground truth); NaN where there is none.
+        table: (n, 10) float64: frame as the file numbers it, identity, x, y, w, h, confidence (1 where there is none),
+            class and two more; NaN in other columns that the file does not have.
         line: (n,) int64, line of the file, from 1.
     """
 
     table: np.ndarray
-    kind: np.ndarray
     line: np.ndarray
 
     def select(self, keep: np.ndarray) -> MotRows:
         """The rows of a boolean mask."""
-        return MotRows(self.table[keep], self.kind[keep], self.line[keep])
+        return MotRows(self.table[keep], self.line[keep])
 
 
 def read_rows(
     path: str | Path,
     first_frame: int,
-    report: Report,
-    wanted: Callable[[list[float]], bool] = lambda values: True,
+    report: Report = strict,
+    *,
+    is_truth: bool = False,
+    classes: Sequence[int] | None = None,
     drop_empty: bool = False,
+    remedies: Remedies | None = None,
 ) -> MotRows:
-    """Read the rows of a MOT file, those with one frame and identity only once.
-
-    Fields are separated by commas or, in a file without commas, by white space.
+    """Read the sound rows of a MOT file; identities may be -1.
 
     Args:
         path: The file.
         first_frame: Number that the file gives to the first frame.
         report: Receives what is wrong; the row is left out if it returns.
-        wanted: Says of a row of numbers whether it counts; rows that do not are left out before anything is checked but
-            the number of columns (an ignored region repeats its identity, or has no size).
+        is_truth: Leave out rows whose seventh column is 0 before their numbers are checked (an ignored region repeats its
+            identity, or has no size).
+        classes: Of the truth, leave out rows of other classes (eighth column), too.
         drop_empty: Leave out boxes that are 0 wide or 0 high, as some detectors write, instead of reporting them as bad.
+        remedies: Names of the options that hints give; None for those of a tracker.
 
     Raises:
         InputError: See :func:`flexhook.datasets.mot.read_mot`.
     """
-    rows, lines, columns = [], [], 0
-    seen: set[tuple[float, float]] = set()
-    for line, fields in number_lines(path, "," if _has_comma(path) else None, report):
-        try:
-            values = [float(field) for field in fields]
-        except ValueError:
-            kind, problem = "not-a-number", f"the row {','.join(fields)[:60]!r} holds something that is not a number"
-        else:
-            columns = columns or (len(values) if len(values) in COLUMNS else 0)
-            kind, problem = _judge_columns(values, columns)
-            if not kind and not wanted(values):
-                continue
-            kind, problem = (kind, problem) if kind else _judge(values, first_frame, seen)
-            if kind == "bad-box" and drop_empty and min(values[4:6]) == 0:
-                kind = "empty-box"
-        if not kind:
-            rows.append(values[:8])
-            lines.append(line)
-        elif kind == "bad-frame":
-            expected = f"whole frame numbers from {first_frame} on"
-            hint = "Set first_frame (of a dataset data.tracker.first_frame) to the file's first frame number, or mend the row"
-            report(kind, InputError(problem, file=path, line=line, expected=expected, hint=hint))
-        else:
-            hint = "Mend or remove the row"
-            if kind == "bad-box" and 0 in values[4:6]:
-                hint += "; data.tracker.empty_boxes=drop leaves such rows out"
-            report(kind, InputError(problem, file=path, line=line, expected=ROW, hint=hint))
-    table = np.full((len(rows), 8), np.nan)
-    if rows:
-        table[:, : len(rows[0])] = rows
-    return MotRows(table[:, :7], table[:, 7], np.array(lines, np.int64))
+    lines = mot_lines(path, report)
+    number = np.array([k for k, line in enumerate(lines, 1) if line and not line.isspace()], np.int64)
+    table, columns, problems = parse_lines([lines[k - 1] for k in number.tolist()])
+    counted = np.ones(len(table), bool)
+    if is_truth:
+        counted = table[:, 6] != 0
+        if classes is not None:
+            counted &= (columns < 8) | np.isin(table[:, 7], list(classes))
+    counted[list(problems)] = False
+    problems |= find_problems(table, counted, first_frame)
+    sound = counted.copy()
+    sound[list(problems)] = False
+    problems = _repeated(table, sound) | _other_columns(columns, sound) | problems
+    for row in sorted(problems):
+        kind, problem = problems[row]
+        if kind == "bad-box" and drop_empty and table[row, 4:6].min() == 0:
+            kind = "empty-box"
+        report(kind, row_error(kind, problem, path, int(number[row]), first_frame, remedies or Remedies()))
+        counted[row] = False
+    return MotRows(table, number).select(counted)
 
 
-def _judge_columns(values: list[float], columns: int) -> tuple[str, str]:
-    if len(values) not in COLUMNS:
-        return "wrong-columns", f"the row has {len(values)} columns"
-    if len(values) != columns:
-        return "wrong-columns", f"the row has {len(values)} columns, the rows before have {columns}"
-    return "", ""
+def mot_lines(path: str | Path, report: Report = strict) -> list[str]:
+    """The lines of a MOT file with fields separated by commas, in whatever dialect it is written.
+
+    Read are a byte order mark, all line ends, fields separated by semicolons or white space, a comma after the last field of
+    every row, lines that begin with ``#``, and a header that names ``frame,id,x,y,w,h`` in this order; the latter two become
+    empty lines.
+
+    Raises:
+        InputError: The file is missing, not UTF-8, JSON, KITTI's labels, or has a header with other columns.
+    """
+    text = read_text(path, report)
+    if not text:
+        return []
+    lines = text.split("\n")
+    if lines[-1]:
+        problem = "the last line has no line end: the file may be truncated"
+        report("unfinished-line", InputError(problem, file=path, line=len(lines), hint="Compare it with its source"))
+    if "#" in text:
+        lines = ["" if line.lstrip().startswith("#") else line for line in lines]
+    first = next((k for k, line in enumerate(lines) if line and not line.isspace()), None)
+    if first is None:
+        return []
+    other = _other_format(lines[first].strip())
+    if other:
+        report("wrong-columns", InputError(other, file=path, line=first + 1, expected=ROW, hint="Convert it to MOT rows"))
+        return []
+    if ";" in lines[first] and "," not in text:
+        lines = [line.replace(";", ",") for line in lines]
+    elif "," not in lines[first]:
+        lines = [line if "," in line else ",".join(line.split()) for line in lines]
+    if not any(map(_is_number, lines[first].split(","))) and lines[first].count(",") >= LEAST - 1:
+        _check_header(lines[first], path, first + 1, report)
+        lines[first] = ""
+    last = next((line.rstrip() for line in reversed(lines) if line and not line.isspace()), "")
+    if last.endswith(",") and all(line.rstrip().endswith(",") for line in lines if line and not line.isspace()):
+        lines = [line.rstrip()[:-1] for line in lines]
+    return lines
 
 
-def _judge(values: list[float], first_frame: int, seen: set[tuple[float, float]]) -> tuple[str, str]:
-    """What is wrong with a row, as (kind, problem); two empty texts if nothing is."""
-    frame, identity, _, _, width, height, _ = values[:7]
-    if not isfinite(sum(values[:7])):
-        return "bad-box", "the row holds NaN or infinity"
-    if frame % 1 or not first_frame <= frame < 2**53:
-        return "bad-frame", f"the frame is {frame:.10g}"
-    if identity % 1 or not -1 <= identity < 2**53:
-        return "bad-identity", f"the identity is {identity:.10g}"
-    if width <= 0 or height <= 0:
-        return "bad-box", f"the box is {width:g} wide and {height:g} high"
-    if identity >= 0 and (frame, identity) in seen:
-        return "duplicate-row", f"identity {identity:.0f} occurs twice in frame {frame:.0f}"
-    seen.add((frame, identity))
-    return "", ""
+def _other_format(line: str) -> str | None:
+    """What a file is whose first line this is, where that is known and no MOT file."""
+    fields = line.split()
+    if line[0] in "[{":
+        return "the file is JSON"
+    if len(fields) in (17, 18) and fields[2].isalpha() and "," not in line:
+        return "the file has KITTI's label format, `frame id type truncated occluded alpha x1 y1 x2 y2 ...`"
+    return None
 
 
-def _has_comma(path: str | Path) -> bool:
+def _check_header(line: str, path: str | Path, number: int, report: Report) -> None:
+    names = [name.strip().strip("\"'").lower() for name in line.split(",")]
+    if not all(name in known for name, known in zip(names, _HEADER, strict=False)):
+        problem = f"the line {line[:80]!r} is a header whose columns are not known"
+        hint = "Remove the header if the columns are frame, id, x, y, w, h, ..., else reorder them"
+        report("not-a-number", InputError(problem, file=path, line=number, expected=ROW, hint=hint))
+
+
+def _is_number(field: str) -> bool:
     try:
-        with open(path, "rb") as file:
-            return b"," in file.read(4096)
-    except OSError:
-        return True
+        float(field)
+    except ValueError:
+        return False
+    return True
+
+
+def parse_lines(lines: Sequence[str]) -> tuple[np.ndarray, np.ndarray, Problems]:
+    """Lines of numbers separated by commas -> ((n, 10) table as in :class:`MotRows`, (n,) number of columns, problems)."""
+    table = np.full((len(lines), MOST), np.nan)
+    columns = np.array([line.count(",") + 1 for line in lines], np.int64)
+    problems: Problems = {}
+    text = ",".join(lines)
+    count = int(columns[0]) if len(lines) and (columns == columns[0]).all() else 0
+    try:
+        if not (LEAST <= count <= MOST and _plain(text)):
+            raise ValueError
+        table[:, :count] = np.array(list(map(float, text.split(",")))).reshape(-1, count)
+    except ValueError:
+        for row, line in enumerate(lines):
+            try:
+                values = _numbers(line)
+                table[row, : len(values)] = values
+            except _RowError as error:
+                problems[row] = error.kind, f"'{line.strip()[:80]}' is not a MOT row: {error}"
+    table[columns == LEAST, 6] = 1
+    return table, columns, problems
+
+
+class _RowError(Exception):
+    def __init__(self, kind: str, problem: str) -> None:
+        super().__init__(problem)
+        self.kind = kind
+
+
+def _numbers(line: str) -> list[float]:
+    if not _plain(line):
+        raise _RowError("not-a-number", "it holds characters that are not part of a number")
+    values = []
+    for field in line.split(","):
+        try:
+            values.append(float(field))
+        except ValueError:
+            raise _RowError("not-a-number", f"{field.strip()!r} is not a number") from None
+    if not LEAST <= len(values) <= MOST:
+        raise _RowError("wrong-columns", f"it has {len(values)} columns")
+    return values
+
+
+def _plain(text: str) -> bool:
+    """False where ``float`` would take what is no plain number: "1_0", or digits of other scripts."""
+    return text.isascii() and "_" not in text
+
+
+def find_problems(table: np.ndarray, counted: np.ndarray, first_frame: int) -> Problems:
+    """What is wrong with single rows.
+
+    Args:
+        table: (n, 10) as in :class:`MotRows`.
+        counted: (n,) boolean, the rows to check.
+        first_frame: Least frame number.
+    """
+    frame, identity, x, y, w, h, confidence = table[:, :7].T
+    with np.errstate(invalid="ignore", over="ignore"):
+        good_frame = (frame % 1 == 0) & (frame >= first_frame) & (frame < 2**53)
+        good_identity = (identity % 1 == 0) & (identity >= -1) & (identity < 2**53)
+        good_box = np.isfinite(table[:, 2:6]).all(1) & (w > 0) & (h > 0) & (x + w > x) & (y + h > y)
+        good_confidence = np.abs(confidence) <= _LARGEST
+    problems: Problems = {}
+    for row in np.flatnonzero(counted & ~(good_frame & good_identity & good_box & good_confidence)).tolist():
+        if not good_frame[row]:
+            problems[row] = "bad-frame", f"the frame is {frame[row]:.10g}"
+        elif not good_identity[row]:
+            problems[row] = "bad-identity", f"the identity is {identity[row]:.10g}"
+        elif not good_box[row]:
+            problems[row] = "bad-box", _box_problem(*table[row, 2:6].tolist())
+        else:
+            problems[row] = "bad-confidence", f"the confidence is {confidence[row]:g}"
+    return problems
+
+
+def _box_problem(x: float, y: float, w: float, h: float) -> str:
+    what = f"it is {w:g} wide and {h:g} high" if np.isfinite([x, y, w, h]).all() else "it holds NaN or infinity"
+    return f"the box is {x:g},{y:g},{w:g},{h:g}: {what}"
+
+
+def _repeated(table: np.ndarray, sound: np.ndarray) -> Problems:
+    """Rows whose frame and identity an earlier row has."""
+    rows = np.flatnonzero(sound & (table[:, 1] >= 0))
+    order = rows[np.lexsort((table[rows, 1], table[rows, 0]))]
+    again = (np.diff(table[order, 0]) == 0) & (np.diff(table[order, 1]) == 0)
+    return {row: repeated(*table[row, :2].tolist()) for row in order[1:][again].tolist()}
+
+
+def repeated(frame: float, identity: float) -> tuple[str, str]:
+    """Kind and problem of a row whose frame and identity an earlier row has."""
+    return "duplicate-row", f"identity {identity:.0f} occurs twice in frame {frame:.0f}"
+
+
+def _other_columns(columns: np.ndarray, sound: np.ndarray) -> Problems:
+    """Rows with another number of columns than the first sound one."""
+    if not sound.any():
+        return {}
+    usual = columns[sound][0]
+    return {row: other_columns(columns[row], usual) for row in np.flatnonzero(sound & (columns != usual)).tolist()}
+
+
+def other_columns(found: int, usual: int) -> tuple[str, str]:
+    """Kind and problem of a row with another number of columns."""
+    return "wrong-columns", f"the row has {found} columns, the rows before have {usual}"
+
+
+def without_identity() -> tuple[str, str]:
+    """Kind and problem of a row with identity -1, where identities are needed."""
+    return "bad-identity", "the identity is -1: a row without identity, as detections have"
+
+
+def row_error(kind: str, problem: str, path: str | Path, line: int, first_frame: int, remedies: Remedies) -> InputError:
+    """The message for a row.
+
+    Args:
+        kind: Kind of the problem.
+        problem: What is wrong.
+        path: The file.
+        line: Its line.
+        first_frame: Number of the first frame that is configured.
+        remedies: Names of the options that the hint gives.
+    """
+    expected, hint = ROW, "Correct or remove the row"
+    if kind == "bad-frame":
+        expected = f"a whole number from {first_frame} on"
+        hint = f"Set {remedies.first_frame} to the file's first frame number, or correct the row"
+    elif kind == "bad-identity":
+        expected = "a whole number from 0 on"
+        if " -1:" in problem and remedies.unidentified:
+            hint += f"; {remedies.unidentified} leaves such rows out"
+    elif kind == "bad-box":
+        expected = "finite x, y, w, h with w and h above 0"
+        if ("it is 0 wide" in problem or " 0 high" in problem) and remedies.empty_boxes:
+            hint += f"; {remedies.empty_boxes} leaves such rows out"
+    elif kind == "duplicate-row":
+        expected = "one row per frame and identity"
+    return InputError(problem, file=path, line=line, expected=expected, hint=hint)

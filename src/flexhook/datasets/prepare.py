@@ -20,6 +20,7 @@ from flexhook.datasets.cache import state_of
 from flexhook.datasets.dataset import Dataset
 from flexhook.datasets.frame_labels import FrameLabels
 from flexhook.datasets.kitti_labels import CLASSES, read_kitti_labels
+from flexhook.datasets.mot import format_mot
 from flexhook.datasets.reader import Reader
 from flexhook.errors import InputError
 from flexhook.media.images import ImageFiles, read_image, resize
@@ -207,14 +208,7 @@ def resized_images(shop: Workshop, video: Video, key: str, height: int, suffix: 
 
 def trackeval_truth(shop: Workshop, video: Video, state: str) -> None:
     """Make ``trackeval/<video>/<slug>/gt.txt`` of every expression of a video: MOT rows, frames from 1."""
-    size = video.truth.box[:, 2:] - video.truth.box[:, :2]
-    numbers = np.concatenate([video.truth.box[:, :2], size], axis=1).tolist()
-    rows = [
-        f"{frame + 1},{identity},{x:.6f},{y:.6f},{w:.6f},{h:.6f},1,1,1\n"
-        for frame, identity, (x, y, w, h) in zip(
-            video.truth.frame.tolist(), video.truth.identity.tolist(), numbers, strict=True
-        )
-    ]
+    rows = format_mot(video.truth, tail="1,1,1")
     column = video.labels.tocsc()
     column.sort_indices()
     folder = Path("trackeval") / video.name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from pathlib import Path
 
 from flexhook.datasets.problems import Report, strict
@@ -35,10 +36,11 @@ def read_text(path: str | Path, report: Report = strict) -> str | None:
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
+        utf_16 = data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
         report(
             "encoding",
             InputError(
-                f"byte {error.object[error.start]:#04x} is not UTF-8",
+                "the file is UTF-16" if utf_16 else f"byte {error.object[error.start]:#04x} is not UTF-8",
                 file=path,
                 line=data.count(b"\n", 0, error.start) + 1,
                 expected="a text file in UTF-8",

@@ -16,7 +16,7 @@ from flexhook.evaluation.jobs import Job, statistics
 from flexhook.evaluation.oracle import judged_rows, oracle_labels
 from flexhook.evaluation.overlaps import Boxes
 from flexhook.evaluation.statistics import Statistics
-from flexhook.evaluation.trackeval_folder import read_trackeval_folder
+from flexhook.evaluation.trackeval_folder import Rules, read_trackeval_folder
 from flexhook.structures import Expression, ExpressionResult, Results, Video
 from flexhook.structures.result_files import AGAIN
 
@@ -189,9 +189,21 @@ class FolderEvaluation:
 
 
 def evaluate_folder(
-    folder: str | Path, *, engine: str = "fast", processes: int = 1, progress: Progress | None = None
+    folder: str | Path,
+    *,
+    rules: Rules | None = None,
+    engine: str = "fast",
+    processes: int = 1,
+    progress: Progress | None = None,
 ) -> FolderEvaluation:
-    """Evaluate a folder of ``<video>/<slug>/{gt,predict}.txt``; arguments as in :func:`evaluate_videos`.
+    """Evaluate a folder of ``<video>/<slug>/{gt,predict}.txt``.
+
+    Args:
+        folder: The folder.
+        rules: How its files are read; None for the defaults.
+        engine: See :func:`evaluate_videos`, for the following arguments, too.
+        processes: Number of processes.
+        progress: Is told of every finished video.
 
     Raises:
         InputError: The folder or a file is missing or malformed.
@@ -199,7 +211,7 @@ def evaluate_folder(
     names: list[list[str]] = []
 
     def jobs() -> Iterator[Job]:
-        for content in read_trackeval_folder(folder):
+        for content in read_trackeval_folder(folder, rules):
             names.append([f"{content.video}+{slug}" for slug in content.slugs])
             yield content.job
 

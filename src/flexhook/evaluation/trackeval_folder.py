@@ -3,19 +3,32 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from flexhook.errors import InputError
+from flexhook.datasets.mot import format_mot
+from flexhook.datasets.mot_rows import (
+    ROW,
+    Problems,
+    Remedies,
+    find_problems,
+    mot_lines,
+    other_columns,
+    parse_lines,
+    repeated,
+    row_error,
+    without_identity,
+)  # fmt: skip
+from flexhook.errors import ConfigError, InputError
 from flexhook.evaluation.jobs import Job
 from flexhook.evaluation.overlaps import Boxes
 from flexhook.structures import TrackSet
+from flexhook.structures.boxes import xywh_to_xyxy
 from flexhook.structures.files import atomic_folder
 
-ROW = "frame,identity,x,y,w,h[,confidence,...]"
 FILES = ("gt.txt", "predict.txt")
 
 
@@ -56,7 +69,7 @@ def find_sequences(folder: str | Path) -> dict[str, list[Path]]:
                 raise InputError(
                     "the file does not exist",
                     file=Path(place) / name,
-                    expected=f"MOT rows {ROW}",
+                    expected=ROW,
                     hint="An expression without predictions has an empty predict.txt",
                 )
         found.setdefault(Path(place).parent, []).append(Path(place))
@@ -70,113 +83,131 @@ def find_sequences(folder: str | Path) -> dict[str, list[Path]]:
     return {video.relative_to(shared).as_posix(): sequences for video, sequences in found.items()}
 
 
-def read_trackeval_folder(folder: str | Path) -> Iterator[VideoFolder]:
+def read_trackeval_folder(folder: str | Path, rules: Rules | None = None) -> Iterator[VideoFolder]:
     """Read a results folder video by video; rows that several files share are parsed once.
 
-    True rows whose confidence (seventh column) is 0 are left out, as in MOTChallenge and TrackEval.
+    The files may be in any dialect of :func:`flexhook.datasets.mot_rows.mot_lines`. True rows whose confidence (seventh
+    column) is 0 are left out, whatever else they hold, as in MOTChallenge and TrackEval.
+
+    Args:
+        folder: The results folder.
+        rules: How its files are read; None for the defaults.
 
     Raises:
         InputError: The folder or a file is missing, or a row is malformed, is repeated or has a box that is none.
     """
+    rules = rules or Rules()
     for video, sequences in find_sequences(folder).items():
-        truth, tracks = _RowTable(), _RowTable()
-        truth_rows = [truth.read(sequence / "gt.txt") for sequence in sequences]
-        track_rows = [tracks.read(sequence / "predict.txt") for sequence in sequences]
-        truth_boxes, truth_place = truth.boxes(keep_unconfident=False)
-        track_boxes, track_place = tracks.boxes(keep_unconfident=True)
-        places = [truth_place[rows] for rows in truth_rows]
-        job = Job(
-            truth_boxes,
-            track_boxes,
-            [place[place >= 0] for place in places],
-            [track_place[rows] for rows in track_rows],
-        )
-        for rows, boxes, name in ((job.truth_rows, truth_boxes, FILES[0]), (job.track_rows, track_boxes, FILES[1])):
-            for sequence, chosen in zip(sequences, rows, strict=True):
-                _check_unique(chosen, boxes, sequence / name)
+        truth = _RowTable([sequence / FILES[0] for sequence in sequences], rules, is_truth=True)
+        tracks = _RowTable([sequence / FILES[1] for sequence in sequences], rules, is_truth=False)
+        job = Job(truth.boxes, tracks.boxes, truth.rows, tracks.rows)
         yield VideoFolder(video, tuple(sequence.name for sequence in sequences), job)
 
 
-class _RowTable(dict[bytes, int]):
+@dataclass(frozen=True)
+class Rules:
+    """How a results folder is read.
+
+    Attributes:
+        first_frame: Number that the files give to the first frame.
+        empty_boxes: What to do with boxes that are 0 wide or 0 high: ``"error"`` or ``"drop"``.
+        unidentified: What to do with rows of ``predict.txt`` whose identity is -1: ``"error"`` or ``"drop"``.
+    """
+
+    first_frame: int = 1
+    empty_boxes: str = "error"
+    unidentified: str = "error"
+
+    def __post_init__(self) -> None:
+        for name in ("empty_boxes", "unidentified"):
+            if getattr(self, name) not in ("error", "drop"):
+                raise ConfigError(f"{name} is {getattr(self, name)!r}", expected="error or drop")
+
+
+class _RowTable:
+    """The distinct lines of many files, parsed once.
+
+    Args:
+        paths: The files.
+        rules: How they are read.
+        is_truth: Leave out rows whose seventh column is 0, and refuse rows without identity.
+
+    Attributes:
+        boxes: The distinct lines as boxes sorted by frame and identity.
+        rows: For every file the rows of ``boxes`` that it holds.
+    """
+
+    def __init__(self, paths: Sequence[Path], rules: Rules, *, is_truth: bool) -> None:
+        self._paths, self._rules, self._is_truth = paths, rules, is_truth
+        numbers = _Numbers()
+        self._lines_of_file = [numbers.read(path) for path in paths]
+        table, columns, problems = parse_lines(list(numbers))
+        counted = table[:, 6] != 0 if is_truth else np.ones(len(table), bool)
+        counted[list(problems)] = False
+        problems |= find_problems(table, counted, rules.first_frame)
+        if rules.empty_boxes == "drop":
+            with np.errstate(invalid="ignore"):
+                empty = np.isfinite(table[:, 2:6]).all(1) & (table[:, 4:6].min(1) == 0)
+            problems = {row: found for row, found in problems.items() if not (found[0] == "bad-box" and empty[row])}
+            counted &= ~empty
+        unidentified = counted & (table[:, 1] == -1)
+        counted &= ~unidentified
+        if is_truth or rules.unidentified == "error":
+            problems |= {row: without_identity() for row in np.flatnonzero(unidentified).tolist() if row not in problems}
+        if problems:
+            self._refuse(problems)
+        order = np.lexsort((table[:, 1], table[:, 0]))
+        order = order[counted[order]]
+        place = np.full(len(table), -1)
+        place[order] = np.arange(len(order))
+        chosen = table[order]
+        self.boxes = Boxes(
+            chosen[:, 0].astype(np.int64) - rules.first_frame, chosen[:, 1].astype(np.int64), xywh_to_xyxy(chosen[:, 2:6])
+        )
+        places = [place[lines] for lines in self._lines_of_file]
+        self.rows = [rows[rows >= 0] for rows in places]
+        for file, lines in enumerate(self._lines_of_file):
+            self._check_file(file, lines[places[file] >= 0], columns, table)
+
+    def _check_file(self, file: int, lines: np.ndarray, columns: np.ndarray, table: np.ndarray) -> None:
+        """Refuse a file in which an identity occurs twice in a frame, or rows differ in length."""
+        key = table[lines, :2]
+        order = np.lexsort((key[:, 1], key[:, 0]))
+        again = (np.diff(key[order], axis=0) == 0).all(1)
+        if again.any():
+            row = lines[order[1:][again].min()]
+            self._raise(file, repeated(*table[row, :2].tolist()), table=table, row=row)
+        if len(lines) and (columns[lines] != columns[lines[0]]).any():
+            row = lines[columns[lines] != columns[lines[0]]][0]
+            self._raise(file, other_columns(columns[row], columns[lines[0]]), row=row)
+
+    def _refuse(self, problems: Problems) -> None:
+        bad = np.array(list(problems))
+        for file, lines in enumerate(self._lines_of_file):
+            found = np.flatnonzero(np.isin(lines, bad))
+            if len(found):
+                self._raise(file, problems[int(lines[found[0]])], row=lines[found[0]])
+
+    def _raise(self, file: int, problem: tuple[str, str], *, row: int, table: np.ndarray | None = None) -> None:
+        """Raise the message for a row of a file; with a table, for the second line of its frame and identity."""
+        numbers = [k for k, line in enumerate(mot_lines(self._paths[file]), 1) if line and not line.isspace()]
+        lines = self._lines_of_file[file]
+        same = np.flatnonzero(lines == row if table is None else (table[lines, :2] == table[row, :2]).all(1))
+        line = numbers[same[0] if table is None else same[1]]
+        remedies = Remedies("first_frame", "empty_boxes=drop", None if self._is_truth else "unidentified=drop")
+        raise row_error(*problem, self._paths[file], line, self._rules.first_frame, remedies)
+
+
+class _Numbers(dict[str, int]):
     """The distinct lines of many files, numbered in the order in which they are met."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.values_of_line: list[tuple[float, ...]] = []
-
-    def __missing__(self, line: bytes) -> int:
-        values = _parse(line)
+    def __missing__(self, line: str) -> int:
         number = self[line] = len(self)
-        self.values_of_line.append(values)
         return number
 
     def read(self, path: Path) -> np.ndarray:
         """Numbers of a file's lines; blank ones are skipped."""
-        try:
-            lines = path.read_bytes().split(b"\n")
-        except OSError as error:
-            raise InputError(f"the file does not read ({error.strerror})", file=path) from None
-        try:
-            return np.fromiter(map(self.__getitem__, filter(bytes.strip, lines)), np.int64)
-        except _RowError as error:
-            raise InputError(error.problem, file=path, line=lines.index(error.line) + 1, expected=error.expected) from None
-
-    def boxes(self, keep_unconfident: bool) -> tuple[Boxes, np.ndarray]:
-        """The distinct lines as boxes sorted by frame and identity, and each line's place among them (-1: left out)."""
-        table = np.array(self.values_of_line, np.float64).reshape(-1, 7)
-        order = np.lexsort((table[:, 1], table[:, 0]))
-        if not keep_unconfident:
-            order = order[table[order, 6] != 0]
-        place = np.full(len(table), -1)
-        place[order] = np.arange(len(order))
-        table = table[order]
-        box = np.concatenate([table[:, 2:4], table[:, 2:4] + table[:, 4:6]], axis=1)
-        return Boxes(table[:, 0].astype(np.int64) - 1, table[:, 1].astype(np.int64), box), place
-
-
-class _RowError(Exception):
-    def __init__(self, problem: str, line: bytes, expected: str) -> None:
-        self.problem, self.line, self.expected = problem, line, expected
-
-
-def _parse(line: bytes) -> tuple[float, ...]:
-    """(frame, identity, x, y, w, h, confidence) of a line."""
-    fields = line.split(b",", 7)[:7] if b"," in line else line.split()[:7]
-    try:
-        values = tuple(map(float, fields))
-    except ValueError:
-        values = ()
-    if len(values) < 6:
-        shown = line.decode(errors="replace").strip()
-        raise _RowError(f"'{shown[:80]}' is not a MOT row", line, f"{ROW}, numbers separated by commas or by spaces")
-    frame, identity, x, y, w, h = values[:6]
-    if not (1 <= frame < 1 << 53 and frame == int(frame)):
-        raise _RowError(f"the frame is {frame:g}", line, "a whole number from 1 on")
-    if not (0 <= identity < 1 << 53 and identity == int(identity)):
-        raise _RowError(f"the identity is {identity:g}", line, "a whole number from 0 on")
-    if not (abs(x) + abs(y) + w + h < np.inf and w >= 0 and h >= 0):
-        raise _RowError(f"the box is {x:g},{y:g},{w:g},{h:g}", line, "finite x, y, w, h with w and h from 0 on")
-    return values if len(values) == 7 else (*values, 1.0)
-
-
-def _check_unique(rows: np.ndarray, boxes: Boxes, path: Path) -> None:
-    """Refuse a file in which an identity occurs twice in a frame."""
-    rows = np.sort(rows)
-    same = (np.diff(boxes.frame[rows]) == 0) & (np.diff(boxes.identity[rows]) == 0)
-    if same.any():
-        row = rows[1:][same][0]
-        frame, identity = int(boxes.frame[row]) + 1, int(boxes.identity[row])
-        lines = [
-            number
-            for number, line in enumerate(path.read_bytes().split(b"\n"), 1)
-            if line.strip() and _parse(line)[:2] == (frame, identity)
-        ]
-        raise InputError(
-            f"identity {identity} occurs a second time in frame {frame}",
-            file=path,
-            line=lines[1],
-            expected="one row per frame and identity",
-        )
+        return np.fromiter(map(self.__getitem__, filter(str.strip, mot_lines(path))), np.int64)
 
 
 def write_trackeval_folder(
@@ -216,22 +247,13 @@ def write_trackeval_folder(
             hint="Choose another output folder",
             expected="no such folder, or one written by an earlier evaluation",
         )
-    lines = [np.array(_lines(part), object) for part in (truth, tracks)]
+    lines = [np.array(format_mot(part, decimals=9, tail="1,1,1"), object) for part in (truth, tracks)]
     with atomic_folder(place, replace=True, sync=False) as temporary:
         for slug, *rows in zip(slugs, truth_rows, track_rows, strict=True):
             (temporary / slug).mkdir()
             for name, text, chosen in zip(FILES, lines, rows, strict=True):
                 (temporary / slug / name).write_text("".join(text[chosen]))
     return place
-
-
-def _lines(tracks: TrackSet) -> list[str]:
-    corner, size = tracks.box[:, :2], tracks.box[:, 2:] - tracks.box[:, :2]
-    numbers = np.round(np.concatenate([corner, size], axis=1), 9).tolist()
-    return [
-        f"{frame + 1},{identity},{x!r},{y!r},{w!r},{h!r},1,1,1\n"
-        for frame, identity, (x, y, w, h) in zip(tracks.frame.tolist(), tracks.identity.tolist(), numbers, strict=True)
-    ]
 
 
 def _holds_only_sequences(place: Path) -> bool:

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from flexhook.errors import ConfigError
+from flexhook.structures.protocols import Tracker
 from flexhook.structures.results import ExpressionResult
 from flexhook.structures.tracks import TrackSet
 from flexhook.structures.video import Expression, Video
@@ -87,7 +88,7 @@ class Method(ABC):
     mode: str = "max"
     keeps_rejected: bool = True
     needs_tracks: bool = False
-    tracker: Any = None
+    tracker: Tracker | None = None
     module: Any
 
     @classmethod

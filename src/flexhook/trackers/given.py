@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from flexhook.structures import TrackSet, Video
+from flexhook.trackers.track_cache import tracks_digest
 
 
 class GivenTracks:
@@ -15,6 +16,10 @@ class GivenTracks:
     def __init__(self, tracks: TrackSet) -> None:
         self.tracks = tracks
 
-    def read(self, video: Video) -> TrackSet:
+    def track(self, video: Video) -> TrackSet:
         """The tracks."""
         return self.tracks
+
+    def key(self, video: Video) -> str:
+        """A digest of the tracks."""
+        return f"GivenTracks {tracks_digest(self.tracks)}"

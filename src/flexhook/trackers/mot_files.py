@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from flexhook.datasets.mot import read_mot, write_mot
+from flexhook.datasets.cache import state_of
+from flexhook.datasets.check import CheckedTracker
+from flexhook.datasets.mot import UNIDENTIFIED, read_mot, write_mot
+from flexhook.datasets.mot_rows import mot_lines
 from flexhook.datasets.problems import Report, ignore, strict
-from flexhook.datasets.text_files import number_lines
 from flexhook.errors import ConfigError, InputError
 from flexhook.structures import TrackSet, Video
 
-LAYOUTS = ("per_class", "per_video")
+#: Path of a file below the root by layout; the file of the layout "single" is the root itself.
+LAYOUTS = {"per_class": "{video}/{class}/predict.txt", "per_video": "{video}.txt", "single": ""}
 
 
 class TrackerFiles:
-    """Tracker output of a dataset, a MOT file per video or per video and class.
+    """Tracker output as MOT files: one per video, one per video and class, or a single one.
 
     Args:
-        root: Folder of the tracker's output.
-        layout: ``"per_class"``: ``<root>/<video>/<class>/predict.txt``; ``"per_video"``: ``<root>/<video>.txt``.
+        root: Folder of the tracker's output, or the file of the layout ``"single"``.
+        layout: ``"per_class"``: ``<root>/<video>/<class>/predict.txt``; ``"per_video"``: ``<root>/<video>.txt``;
+            ``"single"``: ``<root>``, whatever the video.
         classes: Classes of the ``per_class`` layout, in the order in which their identities are numbered: those of a
             later class are shifted past the earlier ones'. They become the categories.
         first_frame: Number that the files give to the first frame.
@@ -33,14 +38,16 @@ class TrackerFiles:
         beyond_end: What to do with rows of frames that the video does not have: ``"error"`` or ``"drop"`` (for a
             shortened copy of the videos).
         empty_boxes: What to do with boxes that are 0 wide or 0 high: ``"error"`` or ``"drop"``.
+        unidentified: What to do with rows whose identity is -1: ``"error"``, ``"drop"``, or ``"detections"``: each row of a
+            file without other identities is a trajectory of its own.
 
     Raises:
-        ConfigError: An unknown layout or choice.
+        ConfigError: No root, or an unknown layout or choice.
     """
 
     def __init__(
         self,
-        root: str | Path,
+        root: str | Path | None,
         layout: str = "per_class",
         classes: Sequence[str] = ("car", "pedestrian"),
         first_frame: int = 1,
@@ -49,26 +56,30 @@ class TrackerFiles:
         pattern: str | None = None,
         beyond_end: str = "error",
         empty_boxes: str = "error",
+        unidentified: str = "error",
     ) -> None:
         if layout not in LAYOUTS:
             raise ConfigError(
                 f"the tracker layout is {layout!r}",
                 expected=f"one of {', '.join(LAYOUTS)}",
-                hint="Set data.tracker.layout",
+                hint="Set tracker.layout",
             )
-        for name, value in (("beyond_end", beyond_end), ("empty_boxes", empty_boxes)):
-            if value not in ("error", "drop"):
-                raise ConfigError(f"data.tracker.{name} is {value!r}", expected="error or drop")
+        for name, value in (("beyond_end", beyond_end), ("empty_boxes", empty_boxes), ("unidentified", unidentified)):
+            choices = UNIDENTIFIED if name == "unidentified" else ("error", "drop")
+            if value not in choices:
+                raise ConfigError(f"tracker.{name} is {value!r}", expected=" or ".join(choices))
+        if root is None or not str(root).strip():
+            raise ConfigError("the tracker's files are not named", expected="tracker.root", hint="Set tracker.root=PATH")
         self.root, self.layout, self.first_frame = Path(root), layout, int(first_frame)
         self.classes = tuple(str(c) for c in classes) if layout == "per_class" else ()
         self.min_confidence = None if min_confidence is None else float(min_confidence)
         self.size = None if size is None else (int(size[0]), int(size[1]))
-        self.pattern = pattern or ("{video}/{class}/predict.txt" if layout == "per_class" else "{video}.txt")
-        self.beyond_end, self.empty_boxes = beyond_end, empty_boxes
-        if "{video}" not in self.pattern or (layout == "per_class") != ("{class}" in self.pattern):
+        self.pattern = pattern or LAYOUTS[layout]
+        self.beyond_end, self.empty_boxes, self.unidentified = beyond_end, empty_boxes, unidentified
+        if (layout != "single") != ("{video}" in self.pattern) or (layout == "per_class") != ("{class}" in self.pattern):
             raise ConfigError(
                 f"the tracker file pattern is {self.pattern!r}",
-                expected="{video} in it, and {class} in the per_class layout",
+                expected="{video} in it but for a single file, and {class} in the per_class layout",
             )
 
     def files(self, name: str) -> list[Path]:
@@ -76,8 +87,21 @@ class TrackerFiles:
         named = self.pattern.replace("{video}", name)
         return [self.root / named.replace("{class}", c) for c in self.classes] if self.classes else [self.root / named]
 
-    def read(self, video: Video, report: Report = strict) -> TrackSet:
+    def key(self, video: Video) -> str:
+        """Class, settings, and names, sizes and times of the files."""
+        settings = {k: v for k, v in vars(self).items() if k not in ("root", "pattern")}
+        return f"TrackerFiles {json.dumps(settings)} {video.size} {video.num_frames} {state_of(self.files(video.name))}"
+
+    def checked(self) -> CheckedTracker:
+        """The tracker as the data check examines it."""
+        return CheckedTracker(self.track, lambda name: str(self.files(name)[0]), self.first_frame)
+
+    def track(self, video: Video, report: Report = strict) -> TrackSet:
         """The tracker's observations of one video, boxes in pixels of the original frame.
+
+        Args:
+            video: The video.
+            report: Receives what is wrong; the default raises it.
 
         Raises:
             InputError: A file is missing or malformed (see :func:`read_mot`), or names a frame that the video does not
@@ -88,7 +112,7 @@ class TrackerFiles:
             if not path.is_file():
                 problem = f"there is no tracker output for video {video.name}"
                 expected = f"a MOT file in the {self.layout} layout"
-                hint = "Check data.tracker.root and .layout; a tracker that found nothing leaves an empty file"
+                hint = "Check tracker.root and tracker.layout; a tracker that found nothing leaves an empty file"
                 report("missing-file", InputError(problem, file=path, expected=expected, hint=hint))
                 continue
             tracks = self._read_file(path, video, report)
@@ -121,6 +145,7 @@ class TrackerFiles:
             first_frame=self.first_frame,
             min_confidence=self.min_confidence,
             drop_empty=self.empty_boxes == "drop",
+            unidentified=self.unidentified,
             report=report,
         )
         beyond = tracks.frame >= video.num_frames
@@ -133,8 +158,8 @@ class TrackerFiles:
                     f" the first is of frame {frame}, the last frame would be {last}"
                 )
                 hint = (
-                    "Is data.tracker.first_frame right (`flexhook data check` measures it)?"
-                    " For shortened videos set data.tracker.beyond_end=drop"
+                    "Is tracker.first_frame right (`flexhook data check` measures it)?"
+                    " For shortened videos set tracker.beyond_end=drop"
                 )
                 error = InputError(problem, file=path, line=_line_of_frame(path, frame), hint=hint)
                 report("frame-outside-video", error)
@@ -149,8 +174,8 @@ class TrackerFiles:
 
 def _line_of_frame(path: Path, frame: int) -> int | None:
     """1-based line of the first row of a frame as the file numbers it, among rows of which others may be malformed."""
-    for line, fields in number_lines(path, report=ignore, words=True):
+    for number, line in enumerate(mot_lines(path, ignore), 1):
         with contextlib.suppress(ValueError):
-            if float(fields[0].split(",")[0]) == frame:
-                return line
+            if float(line.split(",")[0]) == frame:
+                return number
     return None

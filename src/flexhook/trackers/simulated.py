@@ -1,21 +1,27 @@
-"""Trackers made from the truth when they are asked, for ablations of tracker quality on any dataset."""
+"""Trackers made from the truth, for ablations of tracker quality on any dataset."""
 
 from __future__ import annotations
 
 from flexhook.structures import TrackSet, Video
+from flexhook.synthetic.config import VERSION
 from flexhook.synthetic.tracker_errors import TrackerErrors, simulate_tracker
+from flexhook.trackers.track_cache import cached_tracks, tracks_digest
 
 
 class TrueTracks:
     """The truth itself as the tracker: what remains are the referring model's own mistakes."""
 
-    def read(self, video: Video) -> TrackSet:
+    def track(self, video: Video) -> TrackSet:
         """The video's true trajectories."""
         return video.truth
 
+    def key(self, video: Video) -> str:
+        """The class and a digest of the truth."""
+        return f"TrueTracks {tracks_digest(video.truth)}"
+
 
 class SimulatedTracks:
-    """A simulated tracker's output for a video, the same for the same seed.
+    """A simulated tracker's output for a video, the same for the same seed; kept on disk.
 
     Args:
         errors: Rates of its errors. A larger scale makes a worse tracker.
@@ -25,6 +31,11 @@ class SimulatedTracks:
     def __init__(self, errors: TrackerErrors, seed: int = 0) -> None:
         self.errors, self.seed = errors, seed
 
-    def read(self, video: Video) -> TrackSet:
-        """The video's true trajectories, spoiled."""
-        return simulate_tracker(video, self.errors, self.seed)
+    def track(self, video: Video) -> TrackSet:
+        """The video's true trajectories, with errors."""
+        return cached_tracks(self.key(video), lambda: simulate_tracker(video, self.errors, self.seed))
+
+    def key(self, video: Video) -> str:
+        """The class, its settings, and the name, size, length and truth of the video."""
+        of_video = f"{video.name} {video.size} {video.num_frames} {tracks_digest(video.truth)}"
+        return f"SimulatedTracks {VERSION} {self.errors} {self.seed} {of_video}"

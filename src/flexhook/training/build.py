@@ -69,19 +69,6 @@ def build_datamodule(cfg: DictConfig, reader: Reader, method: Method) -> VideoDa
     )
 
 
-def build_tracker(cfg: DictConfig) -> Any:
-    """The tracker output that ``cfg.tracker`` names, or ``cfg.data.tracker``.
-
-    Raises:
-        ConfigError: The dataset's configuration has none.
-    """
-    tracker = cfg.get("tracker") or cfg.data.get("tracker")
-    if not tracker:
-        raise ConfigError("the dataset has no tracker output", expected="data.tracker",
-                          hint="Set data.tracker.root to a folder of MOT files")
-    return instantiate(tracker)
-
-
 def load_method(path: str | Path) -> tuple[Method, DictConfig]:
     """A method as its checkpoint has it, in evaluation mode, and the configuration it was trained with."""
     checkpoint = read_checkpoint(path)

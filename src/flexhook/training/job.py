@@ -22,7 +22,8 @@ from flexhook.datasets.reader import Reader
 from flexhook.errors import ConfigError, InputError
 from flexhook.inference.score import VideoReport, score_videos
 from flexhook.structures.method import Method
-from flexhook.training.build import build_datamodule, build_method, build_reader, build_tracker
+from flexhook.trackers.build import build_tracker
+from flexhook.training.build import build_datamodule, build_method, build_reader
 from flexhook.training.callbacks import CheckpointContent, SharedBuffers
 from flexhook.training.checkpoints import WholeCheckpoints, load_weights, read_checkpoint, take_over
 from flexhook.training.costs import EpochTimes, RunCosts

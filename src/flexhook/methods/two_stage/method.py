@@ -173,7 +173,7 @@ class TwoStageMethod(Method):
         assert self.engine is not None
         if self.tracker is None:
             raise ConfigError(f"the method {self.name} scores tracks, and there is no tracker", expected="a tracker")
-        tracks = self.tracker.read(video)
+        tracks = self.tracker.track(video)
         with writer.pairs(tracks, self.engine.smoothing) as pairs:
             report = self.engine.score(video, tracks, expressions, pairs)
         again = f", {report.frames_again} frames encoded again" if report.frames_again else ""

@@ -1,0 +1,62 @@
+"""What a checkpoint brings to the data that it scores: its tracker and its calibration, or those of other data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from flexhook.commands.run_data import moved
+from flexhook.errors import ConfigError
+from flexhook.trackers.build import HINT
+
+
+def use_data(
+    cfg: DictConfig, trained: DictConfig, overrides: Sequence[str], say: Callable[[str], object], needs_tracks: bool = True
+) -> None:
+    """Put the command's dataset and tracker into the configuration of a checkpoint.
+
+    The tracker that is given counts. Without one, the checkpoint's own data keep the checkpoint's tracker, and other data
+    have their own.
+
+    Args:
+        cfg: The command's configuration, with ``data``, ``tracker`` and ``scoring``.
+        trained: The checkpoint's configuration; its ``data`` and ``tracker`` are replaced.
+        overrides: The command's overrides.
+        say: Is told where the tracker is not the checkpoint's.
+        needs_tracks: Whether the method needs a tracker.
+
+    Raises:
+        ConfigError: Other data have no tracker, or the checkpoint's calibration would be fitted to their training videos.
+    """
+    before, earlier = trained.data, trained.get("tracker")
+    given = any(o.lstrip("+").startswith(("tracker=", "tracker.")) for o in overrides)
+    data = cfg.get("data")
+    other = bool(data) and data.get("name") != before.get("name")
+    if other and OmegaConf.is_missing(cfg.scoring, "calibration") and (trained.get("scoring") or {}).get("calibration"):
+        raise ConfigError(
+            f"the checkpoint was scored with a calibration on {before.get('name')}, and the data is {data.get('name')}",
+            expected="a choice, since a calibration counts the training sentences of its data",
+            hint="scoring.calibration=null scores without it, scoring=calibrated fits it to the training videos of this data",
+        )
+    if data:
+        trained.data = OmegaConf.to_container(data, resolve=True)
+    if given or other:
+        trained.tracker = OmegaConf.to_container(cfg.tracker, resolve=False) if cfg.get("tracker") else None
+        if not needs_tracks:
+            return
+        if not trained.tracker:
+            raise ConfigError(f"the data {trained.data.get('name')} has no tracker of its own", expected="tracker", hint=HINT)
+        if not given and earlier and trained.tracker.get("_target_") != earlier.get("_target_"):
+            theirs, its = described(trained.tracker), described(earlier)
+            say(f"the tracker is that of the data, {theirs}, not that of the checkpoint, {its}")
+    elif data and earlier:
+        own: Any = {"root": before.get("root"), "tracker": OmegaConf.to_container(earlier, resolve=True)}
+        trained.tracker = moved(own, data.get("root"))["tracker"]
+
+
+def described(tracker: DictConfig) -> str:
+    """A tracker in a few words: its class and what it reads."""
+    name = str(tracker.get("_target_")).rpartition(".")[2]
+    return f"{name} of {tracker.root}" if tracker.get("root") else name
