@@ -3,15 +3,15 @@
 import os
 from dataclasses import replace
 
+import layouts
 import numpy as np
 import pytest
 import small_world as world
-from flexhook.configuration.config_folder import config_folder
-from flexhook.datasets.refer_kitti import ReferKitti
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
+from flexhook.configuration.resolvers import config_folder
 from flexhook.errors import ConfigError
 from flexhook.structures import TrackSet
 from flexhook.synthetic import TrackerErrors, simulate_tracker
@@ -33,7 +33,7 @@ def video(tmp_path):
         world.text(root / "tracks" / path, rows)
     for path in ("0001/pedestrian/predict.txt", "simulated/0001/pedestrian/predict.txt"):
         world.text(root / "tracks" / path, "")
-    return ReferKitti(root, {"train": ["0001"]}, {"default": list(world.SIZE)}).read("0001")
+    return layouts.refer_kitti(root, {"train": ["0001"]}, {"default": list(world.SIZE)}).read("0001")
 
 
 @pytest.fixture
@@ -91,8 +91,9 @@ def test_a_broken_entry_of_the_cache_is_made_again(video, made, tmp_path):
     tracker = SimulatedTracks(TrackerErrors())
     wanted = tracker.track(video)
     (entry,) = (tmp_path / "cache/tracks").iterdir()
-    for content in (b"", entry.read_bytes()[:200], b"no archive"):
-        entry.write_bytes(content)
+    boxes = (entry / "box.npy").read_bytes()
+    for content in (b"", boxes[:200], b"no array"):
+        (entry / "box.npy").write_bytes(content)
         assert equal(tracker.track(video), wanted)
     assert len(made) == 4
     assert equal(tracker.track(video), wanted)

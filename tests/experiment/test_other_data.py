@@ -3,10 +3,10 @@
 import shutil
 
 import pytest
-from flexhook.configuration.config_folder import config_folder
 from omegaconf import OmegaConf
 from toy_world import run_here
 
+from flexhook.configuration.resolvers import config_folder
 from flexhook.trackers.build import build_tracker
 from flexhook.trackers.mot_files import TrackerFiles
 from flexhook.trackers.simulated import SimulatedTracks, TrueTracks

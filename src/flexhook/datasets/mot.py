@@ -123,26 +123,27 @@ def plain_classes(classes: Mapping[int, str] | None) -> dict[int, str] | None:
         raise ConfigError(f"the classes are {classes!r}", expected="{number: name}", hint="Correct data.reader") from None
 
 
-def format_mot(tracks: TrackSet, *, first_frame: int = 1, decimals: int = 6, tail: str | None = None) -> list[str]:
+def format_mot(tracks: TrackSet, *, first_frame: int = 1, decimals: int | None = 6, tail: str | None = None) -> list[str]:
     """The lines of a MOT file, one per observation, each with its line end.
 
     Args:
         tracks: The observations, boxes in pixels.
         first_frame: Number to give to frame 0.
-        decimals: Decimals of a pixel that are kept.
+        decimals: Decimals of a pixel; None writes nine at most, and no zeros at the end.
         tail: What follows the height; None for the confidence and ``-1,-1,-1``. ``"1,1,1"`` is flag, class and visibility of
             ground truth.
     """
+    box = xyxy_to_xywh(tracks.box) if decimals is not None else xyxy_to_xywh(tracks.box).round(9)
     rows = zip(
         (tracks.frame + first_frame).tolist(),
         tracks.identity.tolist(),
-        xyxy_to_xywh(tracks.box).tolist(),
+        box.tolist(),
         tracks.confidence.tolist(),
         strict=True,
     )
-    number = f"%.{decimals}f"
+    number = "%r" if decimals is None else f"%.{decimals}f"
     row = f"%d,%d,{number},{number},{number},{number},%s\n"
-    return [row % (frame, identity, *box, tail or f"{confidence:.6g},-1,-1,-1") for frame, identity, box, confidence in rows]
+    return [row % (frame, identity, *xywh, tail or f"{confidence:.6g},-1,-1,-1") for frame, identity, xywh, confidence in rows]
 
 
 def write_mot(path: str | Path, tracks: TrackSet, *, first_frame: int = 1) -> None:

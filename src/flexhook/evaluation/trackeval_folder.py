@@ -247,7 +247,7 @@ def write_trackeval_folder(
             hint="Choose another output folder",
             expected="no such folder, or one written by an earlier evaluation",
         )
-    lines = [np.array(format_mot(part, decimals=9, tail="1,1,1"), object) for part in (truth, tracks)]
+    lines = [np.array(format_mot(part, decimals=None, tail="1,1,1"), object) for part in (truth, tracks)]
     with atomic_folder(place, replace=True, sync=False) as temporary:
         for slug, *rows in zip(slugs, truth_rows, track_rows, strict=True):
             (temporary / slug).mkdir()
