@@ -149,11 +149,12 @@ def test_render_makes_pictures_of_the_run(tiny, tmp_path):
 
 def test_fine_tuned_encoders_travel_in_the_checkpoint(toy, tmp_path, monkeypatch):
     """So that their pretrained weights, which may be out of reach by then, are not asked for again; a frozen one's are."""
-    metrics = toy.run(tmp_path / "run", "freeze=[visual]", "++visual.weights=some.file", "++text.weights=some.file")
+    status, said = toy.train(tmp_path / "run", "freeze=[visual]", "++visual.weights=some.file", "++text.weights=some.file")
+    assert status == 0, said
     content = torch.load(tmp_path / "run/checkpoints/last.ckpt", weights_only=True)
     assert any(k.startswith("model.text.") for k in content["state_dict"])
     assert not any(k.startswith("model.visual.") for k in content["state_dict"])
-    chosen = max((tmp_path / "run/checkpoints").glob("epoch*"), key=lambda p: float(p.stem.partition("_")[2]))
+    chosen = next(line.partition(": ")[2] for line in said.splitlines() if line.startswith("best checkpoint"))
     asked = {}
 
     def ask(kind):
@@ -175,4 +176,4 @@ def test_fine_tuned_encoders_travel_in_the_checkpoint(toy, tmp_path, monkeypatch
     for name in "uvw":
         one, other = (read_results(tmp_path / f / "scores", name).logits for f in ("run", "again"))
         np.testing.assert_array_equal(one, other)
-    assert metrics["test/HOTA"] > 0
+    assert json.loads((tmp_path / "run/metrics.json").read_text())["test/HOTA"] > 0

@@ -91,7 +91,7 @@ def read_mot_truth(
     Raises:
         InputError: The file is missing or a row that counts is malformed (:func:`read_mot`) or has no identity.
     """
-    remedies = Remedies("data.reader.label_first_frame", None, None)
+    remedies = Remedies("data.reader.truth.first_frame", None, None)
     numbers = None if classes is None else list(classes)
     least = first_frame if frame_of is None else 0
     rows = read_rows(path, least, report, is_truth=True, classes=numbers, remedies=remedies)
