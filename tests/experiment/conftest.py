@@ -21,7 +21,7 @@ def cache(tmp_path_factory):
 
 @dataclass
 class Toy:
-    """A toy world: three training videos, and three with seven validation windows together, which test as well."""
+    """A toy world: three training videos, and three that validate and test."""
 
     root: Path
     overrides: list[str]

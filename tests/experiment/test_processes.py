@@ -49,8 +49,8 @@ def gone(pid):
 
 @pytest.mark.slow
 def test_metrics_do_not_depend_on_the_number_of_processes(toy, tmp_path):
-    """Seven validation windows and three videos for two processes; a learning rate of 0 leaves the weights equal."""
-    still = [*STILL, "optim.optimizer.lr=0", "optim.epochs=1", "sampling.val_group=1"]
+    """Fifteen validation windows and three videos for two processes; a learning rate of 0 leaves the weights equal."""
+    still = [*STILL, "optim.optimizer.lr=0", "optim.epochs=1", "sampling.val_group=1", "sampling.val_stride=1"]
     with start(["train", *toy.overrides, *still, "trainer=ddp", f"hydra.run.dir={tmp_path}/two"], tmp_path) as process:
         status, said = finish(process)
     assert status == 0, said
@@ -62,7 +62,7 @@ def test_metrics_do_not_depend_on_the_number_of_processes(toy, tmp_path):
         assert one == two
     one, two = (validation(tmp_path / name) for name in ("one", "two"))
     assert one == pytest.approx(two, rel=1e-6)
-    for words in ("2 processes", "epoch 1/1", "20 training items of 3 videos, 7 validation windows of 3 videos", "results: "):
+    for words in ("2 processes", "epoch 1/1", "20 training items of 3 videos, 15 validation windows of 3 videos", "results: "):
         assert said.count(words) == 1, words
     assert "epoch 1/1" not in (tmp_path / "two/logs/rank1.txt").read_text()
 

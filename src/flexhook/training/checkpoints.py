@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import errno
 import logging
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -37,15 +37,13 @@ def write_checkpoint(path: Path, content: dict[str, Any]) -> None:
     Raises:
         InputError: It cannot be written; what torch says of a full disk does not name it.
     """
-    try:
-        with atomic_write(path) as temporary:
+    hint = ("Make room, or keep fewer with callbacks.checkpoint.save_top_k; then go on from the last one with ckpt_path, in a "
+            "sweep with the same command")
+    with atomic_write(path, hint=hint) as temporary:
+        try:
             torch.save(content, temporary)
-    except (OSError, RuntimeError) as error:
-        free = shutil.disk_usage(path.parent).free / 1e6
-        raise InputError(f"the checkpoint cannot be written ({str(error).splitlines()[0]})", file=path,
-                         expected=f"room for it on the disk, where {free:,.0f} MB are free",
-                         hint="Make room, or keep fewer with callbacks.checkpoint.save_top_k; then go on from the last one "
-                              "with ckpt_path, in a sweep with the same command") from error
+        except RuntimeError as error:  # a full disk, whose name torch does not say
+            raise OSError(errno.ENOSPC, str(error).splitlines()[0]) from error
 
 
 class BestCheckpoints(ModelCheckpoint):
