@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -21,12 +20,12 @@ from flexhook.methods.two_stage.module import ReferringModule
 from flexhook.methods.two_stage.window_data import WindowData
 from flexhook.structures import Expression, Video
 from flexhook.structures.disk_cache import cache_folder
-from flexhook.structures.files import atomic_write
 from flexhook.structures.method import Method, PredictionReport
 from flexhook.structures.reference_points import NAME as REFERENCE_POINTS
 from flexhook.structures.reference_points import read_reference_points
 from flexhook.training.build import training_videos
 from flexhook.training.checkpoints import weights_fingerprint
+from flexhook.training.run_folder import write_json
 
 log = logging.getLogger(__name__)
 
@@ -236,7 +235,6 @@ def merge_reference_points(folder: Path, points: Points, kept: Sequence[str]) ->
             there = {s: [scale.tolist() for scale in scales] for s, scales in read_reference_points(path).items()}
     merged = {sentence: there[sentence] for sentence in kept if sentence in there} | points
     if merged:
-        with atomic_write(path) as temporary:
-            temporary.write_text(json.dumps(merged, indent=1) + "\n")
+        write_json(path, merged)
     else:
         path.unlink(missing_ok=True)
