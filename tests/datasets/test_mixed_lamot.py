@@ -58,6 +58,7 @@ def test_the_mixture_trains_and_evaluates(lamot, tmp_path):
         "sampling.val_keep_every=${data.strides.keep_every}",
         "optim.epochs=1",
         "trainer=cpu",
+        f"cache_dir={tmp_path / 'cache'}",
         f"hydra.run.dir={run_dir}",
     ]
     done = subprocess.run([*command, *changes], cwd=tmp_path, capture_output=True, text=True, check=False)
