@@ -27,10 +27,10 @@ train: setup ## Train, score, evaluate and picture EXPERIMENT=synthetic on every
 	$(BIN)/flexhook train experiment=$(EXPERIMENT) $(ARGS)
 
 sweep: setup ## Run ABLATION=components with SEEDS=3 seeds and report it (ARGS='overrides')
-	$(BIN)/python -m flexhook.sweeps.sweep $(ABLATION) --seeds $(SEEDS) $(ARGS)
+	$(BIN)/flexhook sweep $(ABLATION) --seeds $(SEEDS) $(ARGS)
 
 study: setup ## Run or resume the study NAME=components on the embedded benchmark, into experiments/ (ARGS='overrides')
-	$(BIN)/python -m flexhook.sweeps.sweep $(NAME) --study $(ARGS)
+	$(BIN)/flexhook sweep $(NAME) --study $(ARGS)
 
 test: setup ## Run the tests
 	$(BIN)/python -m pytest

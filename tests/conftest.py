@@ -1,6 +1,9 @@
 """Puts the tests' helper modules (``tests/helpers``) within reach of every test."""
 
+import os
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent / "helpers"))
+HELPERS = Path(__file__).parent / "helpers"
+sys.path.insert(0, str(HELPERS))
+os.environ["FLEXHOOK_TRUST"] = "toy_world,colour_method,corners_layout"  # stored configurations may name the tests' own parts

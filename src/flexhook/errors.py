@@ -46,5 +46,21 @@ class ConfigError(InputError):
     """A configuration value is unknown, of the wrong type or contradicts another one."""
 
 
+class Stopped(SystemExit):
+    """SIGTERM or Ctrl-C, raised in the main thread of a command; its code is the exit status, 143 or 130.
+
+    Args:
+        number: The signal.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(128 + number)
+        self.advice: str | None = None  #: how to go on, for the message
+
+    def __str__(self) -> str:
+        said = "interrupted" if self.code == 130 else "terminated"
+        return f"{said}; {self.advice}" if self.advice else said
+
+
 def _rebuild(cls, problem, file, line, expected, hint):
     return cls(problem, file=file, line=line, expected=expected, hint=hint)

@@ -246,12 +246,12 @@ def test_a_sweep_with_failures_is_no_success(tmp_path, monkeypatch, capsys):
     folder.mkdir(parents=True)
     (folder / "metrics.json").write_text("{}")  # and nothing else: the report cannot be made
     monkeypatch.setattr(Sweep, "run", lambda self: 0)
-    assert sweep.main(["points/m5", "--seeds", "2", "--name", "points"]) == 1
+    assert sweep.run(["points/m5", "--seeds", "2", "--name", "points"]) == 1
     said = capsys.readouterr()
     assert "1 of 2 runs are done" in said.out
     assert "not done: points/m5, seed 1: not finished" in said.out
     monkeypatch.setattr(Sweep, "run", lambda self: 2)
-    assert sweep.main(["points/m5", "--seeds", "1", "--name", "points", "--no-report"]) == 1
+    assert sweep.run(["points/m5", "--seeds", "1", "--name", "points", "--no-report"]) == 1
 
 
 def build_decoder(cfg, resume):
@@ -356,6 +356,6 @@ def test_the_page_of_a_study_is_not_replaced_by_runs_of_another_one(tmp_path, mo
     written = []
     monkeypatch.setattr(Sweep, "run", lambda self: 0)
     monkeypatch.setattr("flexhook.sweeps.study_page.report_study", lambda study, sweep, folder: written.append(folder))
-    sweep.main(["components", "--study", *arguments])
+    sweep.run(["components", "--study", *arguments])
     assert written == [planned.folder / "report" if reasons else Path("experiments/components")]
     assert ("experiments/components is left as it is" in capsys.readouterr().out) == bool(reasons)

@@ -132,7 +132,7 @@ def test_checkpoints_hold_tensors_and_plain_containers_only(tiny):
         content = torch.load(path, weights_only=True)
         assert is_plain(content), path
         assert content["flexhook"]["config"]["seed"] == 0
-        assert set(content["flexhook"]["frozen"]) == {"visual", "text"}
+        assert set(content["flexhook"]["frozen"]) == {"model.visual", "model.text"}
         assert not [k for k in content["state_dict"] if k.startswith(("model.visual.", "model.text."))]
         assert content["state_dict"]["model.text_position"].abs().sum() > 0
         assert path.name == "last.ckpt" or f"f1_{content['flexhook']['metrics']['val/F1']:.2f}" in path.name

@@ -68,7 +68,8 @@ def test_a_job_that_sbatch_refuses_is_one_message_with_the_options(slurm, tmp_pa
 
 
 def test_a_sweep_whose_jobs_are_refused_says_so_and_what_is_not_done(slurm, tmp_path):
-    command = [sys.executable, "-m", "flexhook.sweeps.sweep", "window", "--seeds", "1", "launcher=slurm", "--no-report"]
+    sweep = ["sweep", "window", "--seeds", "1", "launcher=slurm", "--no-report"]
+    command = [sys.executable, "-m", "flexhook.commands.main", *sweep]
     done = subprocess.run(command, cwd=tmp_path, text=True, capture_output=True, timeout=60)
     assert done.returncode == 1
     assert "Traceback" not in done.stdout + done.stderr

@@ -7,9 +7,10 @@ from pathlib import Path
 
 from omegaconf import open_dict
 
+from flexhook.configuration.trust import check_parts
 from flexhook.inference.score import best_device, score_videos
 from flexhook.trackers.build import build_tracker
-from flexhook.training.build import build_reader, load_method
+from flexhook.training.build import DATA_PARTS, build_reader, forget_generator, load_method, require_data
 from flexhook.training.results import evaluate_split
 
 TARGET = 0.1
@@ -27,6 +28,9 @@ def compare_precision(checkpoint: Path, accelerator: str = "auto") -> int:
         0 where the pooled HOTA moves by less than :data:`TARGET`, else 1.
     """
     method, cfg = load_method(checkpoint)
+    forget_generator(cfg)
+    check_parts(cfg, [*DATA_PARTS, "scoring.calibration"], checkpoint)
+    require_data(cfg, checkpoint)
     method.tracker = build_tracker(cfg)
     reader, hota = build_reader(cfg), {}
     print(f"{'':10}{'HOTA':>10}{'seconds':>10}")

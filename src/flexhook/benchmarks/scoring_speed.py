@@ -49,6 +49,9 @@ def run(argv: list[str]) -> int:
         if arguments.checkpoint is None:
             raise InputError("--compare-precision has no model", expected="--checkpoint FILE")
         return compare_precision(arguments.checkpoint, arguments.accelerator)
+    if arguments.checkpoint is not None:
+        raise InputError("--checkpoint is given without --compare-precision", expected="both",
+                         hint="The benchmark's speed does not depend on the weights: leave --checkpoint out")
     if min(arguments.frames, arguments.tracks, arguments.part) < 1 or arguments.expressions < 2:
         raise InputError("a number is too small", expected="1 frame, track and window, 2 expressions or more")
     sizes = TOY if arguments.toy else PAPER

@@ -10,11 +10,10 @@ from typing import Any
 import hydra.utils
 import numpy as np
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError
 
 from flexhook.commands.hydra_app import hydra_command
 from flexhook.commands.run_data import moved
+from flexhook.configuration.trust import check_parts
 from flexhook.datasets.cache import CachedReader
 from flexhook.datasets.reader import Reader
 from flexhook.errors import ConfigError, InputError
@@ -68,6 +67,8 @@ def _evaluate_results(cfg: DictConfig) -> None:
 
 def _evaluate_scores(cfg: DictConfig) -> None:
     scores, out, data, protocol = _places(cfg)
+    if cfg.run is not None:
+        check_parts({"data": data}, ["data.reader"], Path(str(cfg.run)) / "config.yaml", cfg)
     reader = CachedReader(hydra.utils.instantiate(data.reader))
     names = _chosen(list(reader.video_names(cfg.split)), cfg.videos)
     end = ("" if cfg.split == "test" else f"_{cfg.split}") + ("" if cfg.videos is None else "_part")
@@ -115,7 +116,7 @@ def _places(cfg: DictConfig) -> tuple[Path, Path, DictConfig, Mapping[str, Any]]
     protocol: dict[str, Any] = _judging(cfg.get("protocol"))
     if cfg.run is not None:
         run = Path(str(cfg.run))
-        held = _run_config(run)
+        held: Any = OmegaConf.to_container(read_config(run))
         data = OmegaConf.merge(moved(held.get("data") or {}, mine.get("root")), mine)
         trained = dict(held.get("protocol") or {})
         if protocol and trained.get("name") not in (None, protocol["name"]):
@@ -146,16 +147,6 @@ def _places(cfg: DictConfig) -> tuple[Path, Path, DictConfig, Mapping[str, Any]]
 def _judging(protocol: Mapping[str, Any] | None) -> dict[str, Any]:
     """What a protocol says of evaluation: how the model was trained and validated is the run's."""
     return {} if protocol is None else {key: protocol[key] for key in ("name", "judge_last_observation") if key in protocol}
-
-
-def _run_config(run: Path) -> dict[str, Any]:
-    try:
-        held = OmegaConf.to_container(read_config(run), resolve=True)
-    except (OmegaConfBaseException, YAMLError, OSError, UnicodeDecodeError) as error:
-        raise InputError(f"the configuration does not read ({error})", file=run / "config.yaml") from None
-    if not isinstance(held, dict):
-        raise InputError("the configuration is no mapping", file=run / "config.yaml", expected="data, protocol, ...")
-    return {str(key): value for key, value in held.items()}
 
 
 def _videos(

@@ -16,7 +16,7 @@ from omegaconf import DictConfig
 import flexhook.configuration.resolvers  # noqa: F401  makes the configurations' resolvers known
 from flexhook.configuration.mistakes import as_mistake, in_one_line
 from flexhook.configuration.resolvers import config_folder
-from flexhook.errors import FlexHookError
+from flexhook.errors import FlexHookError, Stopped
 
 
 def hydra_command(config_name: str, task: Callable[[DictConfig], object]) -> Callable[[list[str]], int]:
@@ -29,13 +29,18 @@ def hydra_command(config_name: str, task: Callable[[DictConfig], object]) -> Cal
 
     def run(argv: list[str]) -> int:
         failed: list[str] = []  # jobs of a multirun
+        begun: list[int] = []  # jobs that have not come to their end
         mistakes: list[FlexHookError] = []  # of a single job
 
         @functools.wraps(task)
         def job(cfg: DictConfig) -> object:
+            begun.append(1)
             try:
-                return task(cfg)
+                result = task(cfg)
+                begun.pop()
+                return result
             except Exception as error:
+                begun.pop()
                 known, of = as_mistake(error), HydraConfig.get()
                 if of.mode == RunMode.MULTIRUN:
                     failed.append(f"  {of.job.num} ({' '.join(of.overrides.task)}): {in_one_line(error)}")
@@ -50,8 +55,12 @@ def hydra_command(config_name: str, task: Callable[[DictConfig], object]) -> Cal
              mock.patch.dict(os.environ, {"HYDRA_FULL_ERROR": "1"}):
             try:
                 app()
+            except Stopped:
+                raise
             except SystemExit as stop:
-                return int(stop.code or 0)
+                if begun and not stop.code:  # a library ended the process in the middle of a job
+                    raise FlexHookError(f"{config_name} was ended before it was done.") from None
+                return stop.code if isinstance(stop.code, int) else 1 if stop.code else 0
             except Exception as error:
                 known = as_mistake(error)
                 if failed:

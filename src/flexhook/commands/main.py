@@ -7,10 +7,15 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import signal
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
 
 from flexhook import __version__
-from flexhook.errors import FlexHookError
+from flexhook.errors import FlexHookError, Stopped
 
 COMMANDS = {
     "train": "train a referring model, then score, evaluate and picture it (Hydra)",
@@ -19,6 +24,7 @@ COMMANDS = {
     "evaluate": "HOTA and its parts from scores or from a folder of gt.txt/predict.txt (Hydra)",
     "data": "make, prepare, check and count datasets",
     "render": "overlay video and contact sheet of scored expressions",
+    "sweep": "ablations times seeds, or a study, with its report",
     "report": "one table and plots from many run folders",
     "bench": "benchmarks of scoring, training, evaluation and data",
     "convert": "checkpoints of the authors to ours and back",
@@ -46,7 +52,8 @@ def main(argv: list[str] | None = None) -> int:
         argv: Arguments after the program's name; by default those of the process.
 
     Returns:
-        Exit status: 0 when all went well, 1 when a check failed, 2 for a mistake in the input.
+        Exit status: 0 when all went well, 1 when a check failed, 2 for a mistake in the input, 143 after SIGTERM, 130 after
+        Ctrl-C.
     """
     argv = list(sys.argv[1:] if argv is None else argv)
     if not argv or argv[0] in ("-h", "--help", "help"):
@@ -61,13 +68,33 @@ def main(argv: list[str] | None = None) -> int:
         print(f"flexhook: unknown command '{name}'. Expected one of: {', '.join(COMMANDS)}.", file=sys.stderr)
         return 2
     try:
-        return importlib.import_module(module).run(argv[1:]) or 0
+        with signals_raise():
+            return importlib.import_module(module).run(argv[1:]) or 0
     except FlexHookError as error:
         print(f"flexhook {name}: {error}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print(f"flexhook {name}: interrupted", file=sys.stderr)
-        return 130
+    except Stopped as stop:
+        print(f"flexhook {name}: {stop}", file=sys.stderr)
+        return int(stop.code or 1)
+
+
+@contextmanager
+def signals_raise() -> Iterator[None]:
+    """Within this context SIGTERM and Ctrl-C raise :class:`~flexhook.errors.Stopped` in the main thread."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        signal.signal(number, signal.SIG_IGN)  # once is enough: what is under way is cleaned up
+        raise Stopped(number)
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 if __name__ == "__main__":

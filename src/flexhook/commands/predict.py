@@ -37,25 +37,41 @@ def task(cfg: DictConfig) -> None:
     tracks = tracker.track(video)
     check_tracks(tracks, video, str(tracker.files(video.name)[0]))
 
+    from flexhook.configuration.trust import check_parts
     from flexhook.inference.score import best_device, predict_block
     from flexhook.inference.scoring_options import scoring_options
     from flexhook.structures.result_files import read_results
     from flexhook.structures.result_folder import merge_expressions
     from flexhook.trackers.given import GivenTracks
-    from flexhook.training.build import build_reader, load_method
+    from flexhook.training.build import (
+        DATA_PARTS,
+        build_reader,
+        build_trained,
+        forget_generator,
+        require_data,
+        trained_config,
+    )
+    from flexhook.training.checkpoints import read_checkpoint
     from flexhook.visualization.outcomes import ScoredExpression
     from flexhook.visualization.overlay import write_overlay
 
     print(f"loading {cfg.ckpt}", flush=True)
-    method, trained = load_method(cfg.ckpt)
+    checkpoint = read_checkpoint(cfg.ckpt)
+    trained = trained_config(checkpoint, cfg.ckpt)
     trained.scoring = scoring_options(cfg.scoring, trained)
     if OmegaConf.is_missing(cfg.scoring, "calibration") and trained.scoring.get("calibration"):
         trained.scoring.calibration = None
         print("without the calibration that the model was scored with: it counts the training sentences, which predict does "
               "without (scoring=calibrated reads them)", flush=True)
+    calibrated = bool(trained.scoring.get("calibration"))
+    if calibrated:
+        forget_generator(trained)
+        check_parts(trained, [*DATA_PARTS, "scoring.calibration"], cfg.ckpt, cfg)
+        require_data(trained, cfg.ckpt)
+    method = build_trained(checkpoint, cfg.ckpt, cfg)
     device, out = best_device(cfg.accelerator), Path(cfg.out)
     method.tracker = GivenTracks(tracks)
-    method.prepare_inference(trained, device, build_reader(trained) if trained.scoring.get("calibration") else None)
+    method.prepare_inference(trained, device, build_reader(trained) if calibrated else None)
     print(f"scoring {len(tracks)} boxes of {len(tracks.tracks())} tracks in {video.num_frames} frames against "
           f"{len(video.expressions)} sentences on {device}", flush=True)
     predict_block(method, video, out / "scores")

@@ -13,6 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from flexhook.configuration.mistakes import input_error_behind
+from flexhook.configuration.trust import check_parts
 from flexhook.datasets.cache import CachedReader
 from flexhook.errors import ConfigError, InputError
 from flexhook.training.run_folder import read_config
@@ -33,7 +34,7 @@ def open_reader(run: Path, changes: Sequence[str] = ()) -> CachedReader:
     if wrong:
         raise InputError(f"--data got '{wrong[0]}'", expected="KEY=VALUE, for example --data root=FOLDER")
     try:
-        held: Any = OmegaConf.to_container(read_config(run), resolve=True)
+        held: Any = OmegaConf.to_container(read_config(run))
         data = held.get("data") if isinstance(held, dict) else None
         if not isinstance(data, dict) or not isinstance(data.get("reader"), dict):
             raise InputError("the configuration has no data.reader", file=file, expected=wanted)
@@ -43,6 +44,7 @@ def open_reader(run: Path, changes: Sequence[str] = ()) -> CachedReader:
         OmegaConf.set_struct(cfg, True)
         OmegaConf.set_struct(cfg.reader, False)  # the reader itself knows its arguments
         cfg.merge_with(given)
+        check_parts({"data": cfg}, ["data.reader"], file, {"data": given})
         return CachedReader(hydra.utils.instantiate(cfg.reader))
     except (OmegaConfBaseException, HydraException, YAMLError, OSError, ValueError) as error:
         lines = [line.strip() for line in str(error).splitlines()]

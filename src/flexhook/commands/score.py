@@ -19,17 +19,31 @@ def task(cfg: DictConfig) -> None:
         InputError: Checkpoint, data or tracks are missing or malformed.
     """
     from flexhook.configuration.check_config import check_config
+    from flexhook.configuration.trust import check_parts
     from flexhook.inference.score import best_device, score_videos
     from flexhook.inference.scoring_options import scoring_options
     from flexhook.trackers.build import build_tracker
-    from flexhook.training.build import build_reader, load_method
+    from flexhook.training.build import (
+        DATA_PARTS,
+        build_reader,
+        build_trained,
+        require_data,
+        trained_config,
+        trained_method_class,
+    )
+    from flexhook.training.checkpoints import read_checkpoint
     from flexhook.training.run_folder import write_config
 
     check_config(cfg)
     print(f"loading {cfg.ckpt}", flush=True)
-    method, trained = load_method(cfg.ckpt)
-    use_data(cfg, trained, HydraConfig.get().overrides.task, print, method.needs_tracks)
+    checkpoint = read_checkpoint(cfg.ckpt)
+    trained = trained_config(checkpoint, cfg.ckpt)
+    kind = trained_method_class(trained, cfg.ckpt, cfg)
+    use_data(cfg, trained, HydraConfig.get().overrides.task, print, kind.needs_tracks)
     trained.scoring = scoring_options(cfg.scoring, trained)
+    check_parts(trained, [*kind.parts, *DATA_PARTS, "scoring.calibration"], cfg.ckpt, cfg)
+    require_data(trained, cfg.ckpt)
+    method = build_trained(checkpoint, cfg.ckpt, cfg)
     reader = build_reader(trained)
     names = reader.video_names(cfg.split)
     if cfg.videos is not None:

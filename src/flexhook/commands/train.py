@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from flexhook.commands.hydra_app import hydra_command
+from flexhook.errors import Stopped
 
 
 def task(cfg: DictConfig) -> float | None:
@@ -14,10 +17,21 @@ def task(cfg: DictConfig) -> float | None:
     if HydraConfig.get().mode == RunMode.MULTIRUN:
         from flexhook.sweeps.multirun import run_of_sweep
 
-        return run_of_sweep(cfg)
+        try:
+            return run_of_sweep(cfg)
+        except Stopped as stop:
+            stop.advice = "the same command goes on where it stopped"
+            raise
     from flexhook.training.job import train
 
-    return train(cfg)
+    try:
+        return train(cfg)
+    except Stopped as stop:
+        from flexhook.training.resume import newest_checkpoint
+
+        last = newest_checkpoint(Path(cfg.run_dir) / "checkpoints")
+        stop.advice = f"go on with ckpt_path={last}" if last else "it has left no checkpoint: run it again"
+        raise
 
 
 run = hydra_command("train", task)

@@ -14,6 +14,7 @@ from typing import Any
 from hydra.utils import get_class
 from torch import Tensor
 
+from flexhook.configuration.trust import check_parts
 from flexhook.encoders.text import KNOWN_CONFIGS
 from flexhook.encoders.visual import CLIP_MEAN, CLIP_STD
 from flexhook.errors import InputError
@@ -59,7 +60,7 @@ class Architecture:
         """From a ``config.json``; entries that do not describe the model are left alone.
 
         Raises:
-            InputError: The file is missing, no JSON, or lacks the encoders.
+            InputError: The file is missing, no JSON, lacks the encoders, or sets of one what a file may not set.
         """
         values = read_json(file)
         for part in ("visual", "text"):
@@ -67,7 +68,9 @@ class Architecture:
                 raise InputError(f"there is no '{part}' with a 'type' in it", file=file, expected="both encoders")
         fields = cls.__dataclass_fields__
         known: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items() if k in fields}
-        return cls(**known)
+        made = cls(**known)
+        check_parts({"visual": made.visual_config(), "text": made.text_config()}, ("visual", "text"), file)
+        return made
 
     def visual_config(self) -> dict[str, Any]:
         """The ``visual`` group of a configuration, with random weights.

@@ -19,6 +19,7 @@ from flexhook.errors import InputError
 
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # its threads and the loaders' forks do not go together
 
+NO_CODE = {"trust_remote_code": False}  # and without the question that transformers would ask on a terminal
 # What the hub's config.json of these models says, so that random weights need no hub.
 KNOWN_CONFIGS: dict[str, dict[str, Any]] = {
     "roberta-base": {
@@ -147,7 +148,7 @@ def model_config(model: str, values: Mapping[str, Any]) -> PretrainedConfig:
         return AutoConfig.for_model(known.pop("model_type"), **known)
     try:
         with hub(needed=not Path(model).is_dir()):
-            return AutoConfig.from_pretrained(model, **values)
+            return AutoConfig.from_pretrained(model, **{**NO_CODE, **values})
     except Exception as error:
         raise _unavailable(model, error, "config.json") from error
 
@@ -157,7 +158,7 @@ def _load(model: str, values: Mapping[str, Any]) -> Any:
     transformers_logging.disable_progress_bar()
     try:
         with hub(needed=not Path(model).is_dir()):
-            net, info = AutoModel.from_pretrained(model, output_loading_info=True, **values)
+            net, info = AutoModel.from_pretrained(model, output_loading_info=True, **{**NO_CODE, **values})
     except Exception as error:
         raise _unavailable(model, error, "config.json, model.safetensors and the tokenizer files") from error
     random = sorted({*info["mismatched_keys"], *(k for k in info["missing_keys"] if not k.startswith("pooler."))})

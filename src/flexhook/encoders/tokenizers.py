@@ -44,7 +44,7 @@ class PretrainedTokenizer:
     def __init__(self, name: str, pad: int | None = None, keep_closing: bool = True) -> None:
         try:
             with hub(needed=not Path(name).is_dir()):
-                self.tokenizer: Any = AutoTokenizer.from_pretrained(name)
+                self.tokenizer: Any = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
         except Exception as error:
             option = "text.tokenizer=FOLDER (for a converted checkpoint: convert it with --tokenizer FOLDER)"
             where = f"into {name}" if Path(name).is_dir() else f"into a folder and set {option}"

@@ -12,9 +12,8 @@ from typing import Any
 
 import numpy as np
 from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError
 
+from flexhook.configuration.stored_config import read_stored_config
 from flexhook.errors import InputError
 from flexhook.evaluation.evaluation import Evaluation
 from flexhook.training.run_folder import SEED_FOLDER
@@ -95,10 +94,14 @@ def read_run(folder: Path) -> Run:
             if name.endswith(".json"):
                 contents[name] = json.loads(path.read_text())
             else:
-                contents[name] = OmegaConf.to_container(OmegaConf.load(path))
+                contents[name] = OmegaConf.to_container(read_stored_config(path))
+        except InputError as error:
+            if path.is_file():
+                raise
+            raise InputError(f"the run folder has no {name}", file=folder, hint=hint) from error
         except FileNotFoundError:
             raise InputError(f"the run folder has no {name}", file=folder, hint=hint) from None
-        except (OSError, ValueError, YAMLError, OmegaConfBaseException) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise InputError(f"the file does not read ({str(error).splitlines()[0]})", file=path, hint=hint) from None
         if not isinstance(contents[name], dict):
             raise InputError("the file holds no table of values", file=path, hint=hint)

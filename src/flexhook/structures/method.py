@@ -81,6 +81,8 @@ class Method(ABC):
         needs_tracks: Whether it scores the tracks of a tracker; else it finds its objects itself.
         tracker: That tracker, set before it predicts; None where there is none.
         module: Its LightningModule: what is trained and what checkpoints hold.
+        parts: The parts of a checkpoint's configuration that :meth:`from_config` builds with ``pretrained``. They are checked
+            before, see :func:`flexhook.configuration.trust.check_parts`.
     """
 
     name: str = ""
@@ -90,6 +92,7 @@ class Method(ABC):
     needs_tracks: bool = False
     tracker: Tracker | None = None
     module: Any
+    parts: Sequence[str] = ("model",)
 
     @classmethod
     @abstractmethod
@@ -99,7 +102,7 @@ class Method(ABC):
         Args:
             cfg: The composed configuration; its own part is ``cfg.method``.
             pretrained: Names of the parts (see :meth:`frozen_parts`) that need their pretrained weights, since a checkpoint
-                will not bring them; None for all.
+                will not bring them; None for all, in a training. Otherwise only :attr:`parts` are built.
         """
 
     @property

@@ -117,7 +117,7 @@ class Sweep:
         parts, status, not_begun = [self], 0, 0
         while parts:
             part = parts.pop(0)
-            code = subprocess.run([sys.executable, "-m", "flexhook.commands.main", *part.arguments]).returncode
+            code = _wait_for([sys.executable, "-m", "flexhook.commands.main", *part.arguments])
             status = status or code
             fell = [key for key, folder in folders.items() if code and fallen(folder)]
             for folder in (folders[key] for key in fell):
@@ -165,6 +165,20 @@ class Sweep:
                     why = note.read_text().partition("\n")[0] if note.is_file() else "not finished"
                     lines.append(f"{run}, seed {seed}: {why} ({folder})")
         return lines
+
+
+def _wait_for(command: Sequence[str]) -> int:
+    """The exit status of a process; when this one is stopped, the other is, too, and has time to say how to go on."""
+    with subprocess.Popen(command) as process:
+        try:
+            return process.wait()
+        except BaseException:
+            process.terminate()
+            try:
+                process.wait(30)
+            except subprocess.TimeoutExpired:
+                process.kill()
+            raise
 
 
 def _ended_by(number: int) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from hydra.utils import instantiate
 
+from flexhook.configuration.trust import check_parts
 from flexhook.datasets.cache import CachedReader
 from flexhook.errors import InputError
 from flexhook.reports.comparison import PREVIOUS
@@ -98,7 +99,9 @@ def reference_point_section(groups: Sequence[Group], folder: Path) -> list[str]:
     rows = {g.name: read_reference_points(path) for g in groups if (path := g.runs[0].folder / "scores" / NAME).is_file()}
     pairs = contrasting_pairs(sorted(set.intersection(*(set(points) for points in rows.values()))))
     if pairs:
-        reader = CachedReader(instantiate(groups[0].runs[0].config["data"]["reader"]))
+        run = groups[0].runs[0]
+        check_parts(run.config, ["data.reader"], run.folder / "config.yaml")
+        reader = CachedReader(instantiate(run.config["data"]["reader"]))
         video = reader.read(reader.video_names("test")[0])
         counts = [int((video.truth.frame == frame).sum()) for frame in range(video.num_frames)]
         image = video.frames.read(counts.index(max(counts)))

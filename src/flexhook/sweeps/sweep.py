@@ -1,4 +1,4 @@
-"""Sweeps over ablations and seeds: ``python -m flexhook.sweeps.sweep components --seeds 3``.
+"""Sweeps over ablations and seeds: ``flexhook sweep components --seeds 3``.
 
 Prints the ``flexhook train -m`` line that it is equal to, runs it, lists what failed and reports what is done. Runs lie
 in ``outputs/<sweep>/<run>/seed<seed>``; the same command again skips those that are done and goes on with the others.
@@ -24,7 +24,7 @@ from flexhook.sweeps.study import Study, ablation_options, find_study
 
 def parser() -> argparse.ArgumentParser:
     """The command's arguments."""
-    arguments = argparse.ArgumentParser("python -m flexhook.sweeps.sweep", description=__doc__.splitlines()[0])
+    arguments = argparse.ArgumentParser("flexhook sweep", description=__doc__.splitlines()[0])
     add = arguments.add_argument
     add("names", metavar="NAMES", help="a study (conf/study), a group or an option of conf/ablation; several with commas")
     add("overrides", nargs="*", metavar="KEY=VALUE", help="overrides of every run, as `flexhook train` takes them")
@@ -82,15 +82,15 @@ def other_than(study: Study, given: argparse.Namespace) -> list[str]:
     return reasons
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run a sweep and report it: 0 when every run is done, 1 when some are not, 2 for a mistake in the arguments."""
+def run(argv: Sequence[str]) -> int:
+    """Run a sweep and report it: 0 when every run is done, 1 when some are not.
+
+    Raises:
+        ConfigError: A mistake in the arguments.
+    """
     given = parser().parse_intermixed_args(argv)
-    try:
-        sweep, study = plan(given)
-        status = sweep.run()
-    except FlexHookError as error:
-        print(f"sweep: {error}", file=sys.stderr)
-        return 2
+    sweep, study = plan(given)
+    status = sweep.run()
     finished, failures = sweep.finished(), sweep.failures()
     print(f"{len(finished)} of {len(study.runs) * len(sweep.seeds)} runs are done in {sweep.folder}")
     for line in failures:
@@ -109,7 +109,3 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(f"sweep: {error}", file=sys.stderr)
             status = status or 1
     return 1 if failures or status else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

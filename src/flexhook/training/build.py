@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import torch
-from hydra.errors import InstantiationException
+from hydra.errors import HydraException
 from hydra.utils import get_class, instantiate
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
 
+from flexhook.configuration.mistakes import input_error_behind
+from flexhook.configuration.stored_config import stored_config
+from flexhook.configuration.trust import check_parts
 from flexhook.datasets.cache import CachedReader
 from flexhook.datasets.reader import Reader, load
 from flexhook.errors import ConfigError, InputError
 from flexhook.structures import Video
 from flexhook.structures.method import Method
-from flexhook.training.checkpoints import load_weights, read_checkpoint
+from flexhook.training.checkpoints import HINT, load_weights, read_checkpoint
 from flexhook.training.datamodule import VideoDataModule, require_videos
+
+#: What is built of a checkpoint's data.
+DATA_PARTS = ("data.reader", "data.transform", "data.generator", "tracker")
 
 
 def build_reader(cfg: DictConfig) -> CachedReader:
@@ -49,7 +55,7 @@ def method_class(cfg: DictConfig) -> type[Method]:
     Raises:
         ConfigError: The configuration names none.
     """
-    if not cfg.get("method"):
+    if not isinstance(cfg.get("method"), DictConfig) or "_target_" not in cfg.method:
         raise ConfigError("the configuration has no method", expected="method with _target_", hint="Set method=flexhook")
     found = get_class(cfg.method._target_)
     if not issubclass(found, Method):
@@ -69,34 +75,88 @@ def build_datamodule(cfg: DictConfig, reader: Reader, method: Method) -> VideoDa
     )
 
 
-def load_method(path: str | Path) -> tuple[Method, DictConfig]:
-    """A method as its checkpoint has it, in evaluation mode, and the configuration it was trained with."""
+def load_method(path: str | Path, own: DictConfig | None = None) -> tuple[Method, DictConfig]:
+    """A method as its checkpoint has it, in evaluation mode, and the configuration it was trained with.
+
+    Args:
+        path: The checkpoint.
+        own: The command's own configuration, whose names are trusted.
+
+    Raises:
+        InputError: As :func:`~flexhook.training.checkpoints.read_checkpoint` and :func:`build_trained`.
+    """
     checkpoint = read_checkpoint(path)
-    method = build_trained(checkpoint, path)
-    method.module.eval()
-    return method, OmegaConf.create(checkpoint["flexhook"]["config"])
+    return build_trained(checkpoint, path, own), trained_config(checkpoint, path)
 
 
-def build_trained(checkpoint: dict, path: str | Path) -> Method:
-    """The method of a loaded checkpoint with its weights.
+def forget_generator(trained: DictConfig) -> None:
+    """Leave out of a checkpoint's configuration what makes data: a file does not choose what is written."""
+    if trained.get("data") and trained.data.get("generator"):
+        trained.data.generator = None
+
+
+def require_data(trained: DictConfig, path: str | Path) -> None:
+    """See that the data of a checkpoint are where its configuration says; data that the command makes need not be.
+
+    Raises:
+        InputError: They are not.
+    """
+    data = trained.data
+    if not data.get("generator") and data.get("root") is not None and not Path(str(data.root)).expanduser().is_dir():
+        raise InputError(f"the data that it was trained on, {data.get('name')}, are not in {data.root}", file=path,
+                         expected="a folder, relative paths from the current folder",
+                         hint=f"Give data={data.get('name')} data.root=FOLDER, or run the command where the training ran")
+
+
+def trained_config(checkpoint: dict, path: str | Path) -> DictConfig:
+    """The configuration in a checkpoint.
+
+    Raises:
+        InputError: It is malformed, see :func:`~flexhook.configuration.stored_config.stored_config`.
+    """
+    return stored_config(checkpoint["flexhook"]["config"], path)
+
+
+def trained_method_class(trained: DictConfig, path: str | Path, own: DictConfig | None = None) -> type[Method]:
+    """The class of a checkpoint's method, after its name has been checked.
+
+    Raises:
+        InputError: The checkpoint names none, or one that is not trusted.
+    """
+    check_parts(trained, ["method"], path, own)
+    try:
+        return method_class(trained)
+    except ConfigError as error:
+        raise InputError(error.problem, file=path, expected=error.expected, hint=HINT) from None
+
+
+def build_trained(checkpoint: dict, path: str | Path, own: DictConfig | None = None) -> Method:
+    """The method of a loaded checkpoint with its weights, in evaluation mode.
 
     Pretrained weights are asked for where the checkpoint leaves a part out, which it does with a frozen one.
 
     Args:
         checkpoint: What :func:`~flexhook.training.checkpoints.read_checkpoint` gave.
         path: Its name, for messages.
+        own: The command's own configuration, whose names are trusted.
 
     Raises:
-        InputError: The weights do not fit, or those of a frozen part cannot be had, or the settings are of another version.
+        InputError: The checkpoint names parts that are not trusted, the weights do not fit, or those of a frozen part cannot
+            be had, or the settings are of another version.
     """
-    ours = checkpoint["flexhook"]
-    cfg: Any = OmegaConf.create(ours["config"])
+    cfg = trained_config(checkpoint, path)
+    kind = trained_method_class(cfg, path, own)
+    check_parts(cfg, kind.parts, path, own)
     try:
-        method = method_class(cfg).from_config(cfg, pretrained=list(ours.get("frozen", {})))
-    except InstantiationException as error:
-        if not isinstance(error.__cause__, TypeError):
-            raise
-        raise InputError(f"its model cannot be made: {error.__cause__}", file=path, expected="settings that this version knows",
+        method = kind.from_config(cfg, pretrained=list(checkpoint["flexhook"].get("frozen", {})))
+    except (HydraException, OmegaConfBaseException, AttributeError, KeyError, TypeError, ValueError) as error:
+        known = input_error_behind(error)
+        if known is not None:
+            raise known from None
+        said = str(error.__cause__ or error).strip().splitlines()
+        raise InputError(f"its model cannot be made: {said[0] if said else repr(error)}", file=path,
+                         expected="settings that this version knows",
                          hint="Use the version of flexhook that trained it, or train it again") from None
     load_weights(method.module, checkpoint, path)
+    method.module.eval()
     return method

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import logging
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -111,21 +112,60 @@ def kept(checkpoint: dict) -> list[str]:
 
 
 def read_checkpoint(path: str | Path) -> dict:
-    """A checkpoint's content: tensors and plain containers, nothing is executed.
+    """A checkpoint's content: tensors and plain containers, nothing is executed, and the checksums of all parts hold.
 
     Raises:
-        InputError: The file is missing or no checkpoint of ours.
+        InputError: The file is missing, damaged or no checkpoint of ours.
     """
+    whole = "a whole file that `flexhook train` wrote"
     try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
+        checkpoint = None if damaged else torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise InputError("the checkpoint does not exist", file=path, hint=HINT) from None
-    except Exception as error:
+    except Exception as error:  # damaged bytes make the readers fail in any way there is
         raise InputError(f"the checkpoint does not load ({(str(error) or repr(error)).splitlines()[0]})", file=path,
-                         expected="a whole file that `flexhook train` wrote", hint=HINT) from None
-    if not isinstance(checkpoint, dict) or "flexhook" not in checkpoint or "state_dict" not in checkpoint:
-        raise InputError("the file is not a checkpoint of this project", file=path, hint=HINT)
-    return checkpoint
+                         expected=whole, hint=HINT) from None
+    if damaged:
+        raise InputError(f"the checkpoint is damaged: the checksum of {damaged} differs", file=path, expected=whole,
+                         hint="Copy it again from its source, or name another one of the run")
+    wrong = _misformed(checkpoint)
+    if wrong:
+        raise InputError(f"the file is not a checkpoint of this project: {wrong}", file=path, hint=HINT)
+    return checkpoint  # type: ignore[return-value]
+
+
+def require_training_state(checkpoint: dict, path: str | Path) -> None:
+    """See that a training can go on from a checkpoint.
+
+    Raises:
+        InputError: It has weights, but not the state of a training, as a converted one.
+    """
+    wanted = {"optimizer_states": list, "lr_schedulers": list, "loops": dict, "callbacks": dict, "epoch": int,
+              "global_step": int}
+    missing = [name for name, kind in wanted.items() if not isinstance(checkpoint.get(name), kind)]
+    if missing:
+        raise InputError(f"the checkpoint has no state of a training ({missing[0]} is missing)", file=path,
+                         expected="a checkpoint of a training that was stopped",
+                         hint="Name one under checkpoints/ of its run folder; score and predict take this one as it is")
+
+
+def _misformed(checkpoint: Any) -> str | None:
+    """What keeps a content from being a checkpoint's, in words; None where it is one."""
+    if not isinstance(checkpoint, dict) or not {"flexhook", "state_dict"} <= checkpoint.keys():
+        return "it has no entries flexhook and state_dict"
+    ours, state = checkpoint["flexhook"], checkpoint["state_dict"]
+    if not isinstance(ours, dict) or not isinstance(ours.get("config"), dict):
+        return "its entry flexhook holds no configuration"
+    forms = {"frozen": str, "metrics": int | float}
+    for name, kind in forms.items():
+        part = ours.get(name, {})
+        if not isinstance(part, dict) or not all(isinstance(k, str) and isinstance(v, kind) for k, v in part.items()):
+            return f"flexhook.{name} is malformed"
+    if not isinstance(state, dict) or not all(isinstance(k, str) and isinstance(v, torch.Tensor) for k, v in state.items()):
+        return "its state_dict holds something else than tensors by name"
+    return None
 
 
 def weights_fingerprint(module: torch.nn.Module) -> str:
@@ -144,6 +184,10 @@ def load_weights(module: torch.nn.Module, checkpoint: dict, path: str | Path) ->
         InputError: As :func:`complete`.
     """
     complete(module, checkpoint, path)
+    for name, tensor in checkpoint["state_dict"].items():
+        if tensor.is_floating_point() and not tensor.isfinite().all():
+            raise InputError(f"the weight {name} is not finite", file=path, expected="finite weights",
+                             hint="The training diverged: lower optim.optimizer.lr, or name an earlier checkpoint")
     module.load_state_dict(checkpoint["state_dict"])
 
 
@@ -160,7 +204,10 @@ def complete(module: torch.nn.Module, checkpoint: dict, path: str | Path) -> Non
     """
     hint = "Give the overrides of that training; a file of another version has to be trained again"
     for name, fingerprint in checkpoint.get("flexhook", {}).get("frozen", {}).items():
-        part = module.get_submodule(name)
+        try:
+            part = module.get_submodule(name)
+        except AttributeError:
+            raise InputError(f"it names a frozen part {name}, which the model has not", file=path, hint=hint) from None
         if weights_fingerprint(part) != fingerprint:
             problem = f"the frozen {name.rpartition('.')[2]} encoder at hand has other weights than the one trained with"
             raise InputError(problem, file=path, expected=f"the same pretrained weights (fingerprint {fingerprint})", hint=hint)

@@ -23,9 +23,16 @@ from flexhook.errors import ConfigError, InputError
 from flexhook.inference.score import VideoReport, score_videos
 from flexhook.structures.method import Method
 from flexhook.trackers.build import build_tracker
-from flexhook.training.build import build_datamodule, build_method, build_reader
+from flexhook.training.build import build_datamodule, build_method, build_reader, trained_config
 from flexhook.training.callbacks import CheckpointContent, SharedBuffers
-from flexhook.training.checkpoints import WholeCheckpoints, load_weights, read_checkpoint, take_over
+from flexhook.training.checkpoints import (
+    WholeCheckpoints,
+    complete,
+    load_weights,
+    read_checkpoint,
+    require_training_state,
+    take_over,
+)
 from flexhook.training.costs import EpochTimes, RunCosts
 from flexhook.training.devices import fast_precision, take_gpu
 from flexhook.training.ranks import StartedRanks, num_processes, run_ranks
@@ -75,7 +82,7 @@ def train(cfg: DictConfig, resume: bool = False) -> float | None:
         return best_value(folder)
     earlier = None if cfg.ckpt_path is None else read_checkpoint(cfg.ckpt_path)
     if earlier is not None:
-        warn_of_another_model(OmegaConf.create(earlier["flexhook"]["config"]), cfg)
+        require_same_training(earlier, cfg)
 
     readers: list[Reader] = []
 
@@ -105,6 +112,24 @@ def train(cfg: DictConfig, resume: bool = False) -> float | None:
         point_latest(folder)
     log.info(f"results: {folder}")
     return best_value(folder)
+
+
+def require_same_training(checkpoint: dict, cfg: DictConfig) -> None:
+    """See that a training can go on from a checkpoint, before any data is made.
+
+    Raises:
+        InputError: The checkpoint has no state of a training, is another method's, or does not fit the model.
+    """
+    path = cfg.ckpt_path
+    require_training_state(checkpoint, path)
+    trained = trained_config(checkpoint, path)
+    methods: list[Any] = [m if OmegaConf.is_dict(m := c.get("method")) else {} for c in (trained, cfg)]
+    if any(methods[0].get(key) != methods[1].get(key) for key in ("_target_", "name")):
+        names = [f"{m.get('name')} ({m.get('_target_')})" for m in methods]
+        raise InputError(f"the checkpoint is of the method {names[0]}", file=path, expected=names[1],
+                         hint="Give the overrides of the run that it is from")
+    warn_of_another_model(trained, cfg)
+    complete(build_method(cfg).module, checkpoint, path)
 
 
 def train_rank(cfg: DictConfig, reader: Reader | None = None) -> None:

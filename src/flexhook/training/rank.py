@@ -7,9 +7,8 @@ import os
 import sys
 from pathlib import Path
 
-from omegaconf import OmegaConf
-
 from flexhook.configuration.mistakes import as_mistake
+from flexhook.configuration.stored_config import read_stored_config
 from flexhook.structures.files import atomic_write
 from flexhook.training.ranks import end_with_parent, mistake_file
 
@@ -25,7 +24,7 @@ def main() -> int:
         handlers.append(logging.FileHandler(folder / "train.log"))
     logging.basicConfig(level=logging.INFO if rank == 0 else logging.WARNING, format="%(message)s", handlers=handlers)
     try:
-        train_rank(OmegaConf.load(sys.argv[1]))  # type: ignore[arg-type]
+        train_rank(read_stored_config(sys.argv[1]))
     except Exception as error:
         known = as_mistake(error)
         if known is None:

@@ -169,8 +169,16 @@ def _wait(ranks: list[subprocess.Popen], log_folder: Path) -> None:
         log = log_folder / f"rank{failed[0]}.txt"
         tail = "\n".join(log.read_text().splitlines()[-15:]) if log.is_file() else ""
         code = ranks[failed[0]].returncode
+        if code < 0:
+            raise FlexHookError(f"process {failed[0]} of {len(ranks)} was {killed_by(-code)}. Its output stands "
+                                + (f"in {log}:\n{tail}" if tail else "above."))
         raise FlexHookError(f"process {failed[0]} of {len(ranks)} ended with status {code}; its message stands above"
                             + (f" or in {log}:\n{tail}" if tail else "."))
+
+
+def killed_by(number: int) -> str:
+    """In words, how a process was ended by a signal."""
+    return f"killed by signal {number}" + (" (out of memory?)" if number == signal.SIGKILL else "")
 
 
 def mistake_file(log_folder: Path, rank: int) -> Path:

@@ -15,6 +15,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from flexhook import __version__
+from flexhook.configuration.stored_config import read_stored_config
 from flexhook.datasets.reader import Reader
 from flexhook.errors import ConfigError, InputError
 from flexhook.structures.digests import Digest
@@ -43,13 +44,14 @@ def read_config(folder: Path) -> DictConfig:
     """The configuration of a run folder.
 
     Raises:
-        InputError: It is no run folder.
+        InputError: It is no run folder, or its configuration is refused, see
+            :func:`~flexhook.configuration.stored_config.read_stored_config`.
     """
     path = Path(folder) / "config.yaml"
     if not path.is_file():
         raise InputError("no config.yaml in the run folder", file=folder, expected="a folder that `flexhook train` made",
                          hint="Name one under outputs/")
-    return OmegaConf.load(path)  # type: ignore[return-value]
+    return read_stored_config(path)
 
 
 def commit() -> str | None:

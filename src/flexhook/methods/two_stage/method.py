@@ -39,6 +39,7 @@ class TwoStageMethod(Method):
     """
 
     needs_tracks = True
+    parts = ("model", "alignment")
 
     def __init__(self, cfg: DictConfig, module: ReferringModule) -> None:
         self.cfg, self.module, self.name = cfg, module, cfg.method.name
@@ -54,7 +55,8 @@ class TwoStageMethod(Method):
                 source = {"pretrained": False, "weights": None}
                 cfg.model[part].update({key: value for key, value in source.items() if key in cfg.model[part]})
         torch.manual_seed(cfg.seed)
-        model, loss, optim = instantiate(cfg.model), cfg.get("loss"), cfg.get("optim")
+        model = instantiate(cfg.model)
+        loss, optim = (cfg.get("loss"), cfg.get("optim")) if pretrained is None else (None, None)
         settings: dict[str, Any] = {}
         if optim:
             settings = {
