@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,7 @@ from flexhook.evaluation.oracle import judged_rows
 from flexhook.evaluation.statistics import METRICS
 from flexhook.evaluation.trackeval_folder import Rules, write_trackeval_folder
 from flexhook.structures import Results, Video
-from flexhook.structures.files import atomic_write
+from flexhook.structures.files import read_json, write_json
 from flexhook.structures.result_files import read_results
 from flexhook.structures.result_folder import require_one_model
 from flexhook.training.run_folder import note_remarks, read_config, remark_lines, remarks
@@ -61,7 +60,7 @@ def _evaluate_results(cfg: DictConfig) -> None:
     print(f"  {'HOTA mean over expressions':26}{100 * summary['mean_over_expressions']['HOTA']:8.2f}")
     print(f"  {'expressions with HOTA 0':26}{summary['zero_HOTA_expressions']:8d}")
     if out is not None:
-        _write_json(out, summary)
+        write_json(out, summary)
         print(f"\nthe scores lie in {out}")
 
 
@@ -87,7 +86,7 @@ def _evaluate_scores(cfg: DictConfig) -> None:
     print("\n".join(["", str(evaluation), *remark_lines(protocol), ""]))
     evaluation.write_expressions_csv(out / f"expressions{end}.csv")
     evaluation.save(out / f"sequences{end}.npz")
-    _write_json(metrics, {**kept, **evaluation.metrics(cfg.split)})
+    write_json(metrics, {**kept, **evaluation.metrics(cfg.split)})
     if not end:
         note_remarks(out, remarks(protocol))
     if cfg.trackeval is not None:
@@ -164,25 +163,9 @@ def _videos(
 
 def _metrics_there(path: Path) -> dict[str, Any]:
     """Metrics that other commands wrote into the file; none where there is no such file."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    if not path.exists():
         return {}
-    except (OSError, ValueError) as error:
-        raise InputError(
-            f"the file does not read ({error})",
-            file=path,
-            expected="a JSON object of metrics",
-            hint="Remove it and evaluate again",
-        ) from None
-    if not isinstance(content, dict):
-        raise InputError("the file is no JSON object", file=path, hint="Remove it and evaluate again")
-    return content
-
-
-def _write_json(path: Path, content: Mapping[str, Any]) -> None:
-    with atomic_write(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    return read_json(path, expected="a JSON object of metrics", hint="Remove it and evaluate again")
 
 
 def _say(text: str) -> None:

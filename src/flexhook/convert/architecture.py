@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Mapping
@@ -22,6 +21,7 @@ from flexhook.methods.flexhook.decoder import PairwiseCorrespondenceDecoder
 from flexhook.methods.flexhook.hook import CHook
 from flexhook.methods.flexhook.network import FlexHook
 from flexhook.methods.flexhook.temporal import TemporalIntegration
+from flexhook.structures.files import read_json
 
 RESNETS = {"resnet18": "resnet18", "resnet34": "resnet34", "resnet50": "resnet50", "clip_rn50": "resnet50_clip_gap"}
 RESNET_BLOCKS = {(2, 2, 2, 2): "resnet18", (3, 4, 6, 3): "resnet34"}
@@ -62,7 +62,7 @@ class Architecture:
         Raises:
             InputError: The file is missing, no JSON, lacks the encoders, or sets of one what a file may not set.
         """
-        values = read_json(file)
+        values = read_json(file, expected="names and values in braces")
         for part in ("visual", "text"):
             if not isinstance(values.get(part), dict) or "type" not in values[part]:
                 raise InputError(f"there is no '{part}' with a 'type' in it", file=file, expected="both encoders")
@@ -234,21 +234,3 @@ def _has(state: Mapping[str, Tensor], prefix: str) -> bool:
 def _count(state: Mapping[str, Tensor], pattern: str) -> int:
     """How many different numbers the pattern's group takes among the names."""
     return len({m[1] for name in state if (m := re.match(pattern, name))})
-
-
-def read_json(file: Path) -> dict[str, Any]:
-    """An object from a JSON file.
-
-    Raises:
-        InputError: The file is missing, no JSON, or no object.
-    """
-    try:
-        values = json.loads(file.read_text())
-    except FileNotFoundError:
-        raise InputError("the file does not exist", file=file) from None
-    except (OSError, ValueError) as error:
-        line = error.lineno if isinstance(error, json.JSONDecodeError) else None
-        raise InputError(f"it is not JSON ({error})", file=file, line=line) from error
-    if not isinstance(values, dict):
-        raise InputError("it does not hold an object", file=file, expected="names and values in braces")
-    return values

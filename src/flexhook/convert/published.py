@@ -1,4 +1,4 @@
-"""A model's tensors under the names of the authors' checkpoints, both ways (DESIGN.md, section 6)."""
+"""A model's tensors under the names of the authors' checkpoints, both ways."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ class Workshop:
             note = json.loads((self.out / NOTE).read_text(encoding="utf-8"))
             if isinstance(note, dict) and all(isinstance(videos, dict) for videos in note.values()):
                 self._note, self._broken = note, False
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             pass
 
     def videos(self, name: str) -> list[str]:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import zipfile
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +15,7 @@ from flexhook.datasets.attributes import ATTRIBUTES, attributes
 from flexhook.errors import InputError
 from flexhook.evaluation.statistics import METRICS, Statistics
 from flexhook.structures.files import atomic_write
+from flexhook.structures.result_files import DAMAGED
 
 ANSWERS = ("model", "oracle", "accept_all")
 AGAIN = "Evaluate the run with `flexhook evaluate`"
@@ -181,7 +180,7 @@ class Evaluation:
             )
         except FileNotFoundError:
             raise InputError("the file does not exist", file=path, hint=AGAIN) from None
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        except DAMAGED as error:
             raise InputError(f"the file is truncated or corrupted ({error})", file=path, hint=AGAIN) from None
         return cls(infos, parts["model"], parts.get("oracle"), parts.get("accept_all"), content["labels"])
 

@@ -12,11 +12,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from flexhook.convert.architecture import Architecture, read_json
+from flexhook.convert.architecture import Architecture
 from flexhook.encoders.weight_files import read_weights
 from flexhook.errors import InputError
 from flexhook.methods.two_stage.losses import EntropyWeightedCrossEntropy, FocalLoss, WeightedCrossEntropy
 from flexhook.methods.two_stage.network import WindowBatch
+from flexhook.structures.files import read_json
 
 LOSSES = {  # by a word of the type; the first that is in it
     "focal": FocalLoss,

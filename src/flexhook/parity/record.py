@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +10,13 @@ import safetensors.torch
 import torch
 from torch.nn import functional as F
 
-from flexhook.convert.architecture import Architecture, read_json
+from flexhook.convert.architecture import Architecture
 from flexhook.convert.published import to_published
 from flexhook.errors import InputError
 from flexhook.methods.flexhook.network import FlexHook
 from flexhook.parity.compare import compute, load
 from flexhook.parity.golden import read_golden
-from flexhook.structures.files import atomic_write
+from flexhook.structures.files import atomic_write, read_json, write_json
 
 
 def record(folder: Path, seed: int = 0, windows: int = 2) -> list[Path]:
@@ -51,8 +50,7 @@ def record(folder: Path, seed: int = 0, windows: int = 2) -> list[Path]:
     found, gradients = compute(load(golden, torch.float64, str(state)), golden, torch.float64)
     numbers = {k: float(found.pop(k)) for k in ("regulariser", "loss") if k in found}
     _save_arrays(outputs, found)
-    with atomic_write(scalars) as temporary:
-        temporary.write_text(json.dumps({**numbers, "grad_norms": gradients}, indent=1) + "\n")
+    write_json(scalars, {**numbers, "grad_norms": gradients})
     return [*written, outputs, scalars]
 
 

@@ -11,7 +11,7 @@ from flexhook.errors import InputError
 from flexhook.evaluation.bootstrap import Interval, aligned, paired_difference
 from flexhook.reports.runs import Group
 
-#: HOTA that one seed may gain or lose by itself, where a run has no second one to measure it by (DESIGN, section 9).
+#: HOTA that one seed may gain or lose by itself, where a run has no second one to measure it by.
 ONE_SEED = 0.5
 PREVIOUS = "previous"
 

@@ -1,4 +1,4 @@
-"""Published scores (DESIGN.md, section 7): pooled HOTA, DetA, AssA with the published protocol."""
+"""Published scores: pooled HOTA, DetA, AssA with the published protocol."""
 
 from __future__ import annotations
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from omegaconf import OmegaConf
 from flexhook.configuration.stored_config import read_stored_config
 from flexhook.errors import InputError
 from flexhook.evaluation.evaluation import Evaluation
+from flexhook.structures.files import read_json
 from flexhook.training.run_folder import SEED_FOLDER
 from flexhook.training.running import FAILED
 
@@ -90,21 +90,12 @@ def read_run(folder: Path) -> Run:
     contents: dict[str, Any] = {}
     for name in ("config.yaml", "meta.json", "metrics.json"):
         path = folder / name
-        try:
-            if name.endswith(".json"):
-                contents[name] = json.loads(path.read_text())
-            else:
-                contents[name] = OmegaConf.to_container(read_stored_config(path))
-        except InputError as error:
-            if path.is_file():
-                raise
-            raise InputError(f"the run folder has no {name}", file=folder, hint=hint) from error
-        except FileNotFoundError:
-            raise InputError(f"the run folder has no {name}", file=folder, hint=hint) from None
-        except (OSError, ValueError, RecursionError) as error:
-            raise InputError(f"the file does not read ({str(error).splitlines()[0]})", file=path, hint=hint) from None
-        if not isinstance(contents[name], dict):
-            raise InputError("the file holds no table of values", file=path, hint=hint)
+        if not path.is_file():
+            raise InputError(f"the run folder has no {name}", file=folder, hint=hint)
+        if name.endswith(".json"):
+            contents[name] = read_json(path, hint=hint)
+        else:
+            contents[name] = OmegaConf.to_container(read_stored_config(path))
     config, metrics = contents["config.yaml"], contents["metrics.json"]
     for key, value in metrics.items():
         if value is not None and type(value) not in (int, float):

@@ -115,7 +115,7 @@ class DiskCache:
         try:
             _verify(path)
             return Entry(path)
-        except (OSError, ValueError, KeyError, TypeError, EOFError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, RecursionError) as error:
             log.warning("%s: the cache entry is damaged (%s) and is made anew", path, error)
             return None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import itertools
+import json
 import os
 import platform
 import re
@@ -64,6 +65,39 @@ def atomic_write(path: str | Path, *, sync: bool = True, hint: str | None = None
                 _sync(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def write_json(path: str | Path, content: Any) -> None:
+    """Write JSON with :func:`atomic_write`; arguments and errors as there."""
+    with atomic_write(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def read_json(path: str | Path, *, expected: str = "a JSON object", hint: str | None = None) -> dict[str, Any]:
+    """Read a file that holds one JSON object.
+
+    Args:
+        path: The file.
+        expected: What the object holds, for the message.
+        hint: What the user can do where the file is missing or broken.
+
+    Raises:
+        InputError: The file does not exist, does not read, or holds something else.
+    """
+    line = None
+    try:
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError("the file does not exist", file=path, expected=expected, hint=hint) from None
+    except json.JSONDecodeError as error:
+        problem, line = f"the file is not JSON ({error.msg})", error.lineno
+    except (OSError, ValueError, RecursionError) as error:
+        problem = f"the file does not read ({error})"
+    else:
+        if isinstance(content, dict):
+            return content
+        problem = "the file holds no JSON object"
+    raise InputError(problem, file=path, line=line, expected=expected, hint=hint)
 
 
 @contextlib.contextmanager

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
 
 from flexhook.errors import InputError
+from flexhook.structures.files import read_json
 
 NAME = "reference_points.json"
 
@@ -22,17 +22,7 @@ def read_reference_points(path: str | Path) -> dict[str, list[np.ndarray]]:
         InputError: The file is missing or malformed.
     """
     expected = '{"sentence": [[[x, y], ...], ...]}: lists of points, one list per scale, coordinates from -1 to 1'
-    try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-        raise InputError(
-            f"the file is not JSON ({error.msg})", file=path, line=error.lineno, expected=expected
-        ) from None
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise InputError(f"the reference points do not read ({reason})", file=path, expected=expected) from None
-    if not isinstance(content, dict):
-        raise InputError("the file holds no object", file=path, expected=expected)
+    content = read_json(path, expected=expected)
     points: dict[str, list[np.ndarray]] = {}
     for sentence, scales in content.items():
         try:

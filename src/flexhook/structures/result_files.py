@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import math
 import struct
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -24,8 +25,9 @@ import numpy as np
 
 from flexhook.errors import InputError
 from flexhook.structures.digests import digest
-from flexhook.structures.files import atomic_write
+from flexhook.structures.files import atomic_write, read_json, write_json
 from flexhook.structures.results import ExpressionResult, PairResults, Results, RowResults
+from flexhook.structures.slugs import is_file_name, stays_inside
 from flexhook.structures.tracks import TrackSet
 from flexhook.structures.video import Expression
 
@@ -47,6 +49,8 @@ DAMAGED = (
     MemoryError,
     NotImplementedError,
     RuntimeError,
+    SystemError,
+    tokenize.TokenError,  # of a damaged header
     zipfile.BadZipFile,
     zlib.error,
 )
@@ -74,8 +78,7 @@ def write_expressions(folder: str | Path, expressions: Mapping[str, Sequence[Exp
         video: [{"sentence": e.sentence, "slug": e.slug, "tags": list(e.tags)} for e in entries]
         for video, entries in expressions.items()
     }
-    with atomic_write(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_json(path, content)
     return path
 
 
@@ -87,18 +90,9 @@ def read_expressions(folder: str | Path) -> dict[str, tuple[Expression, ...]]:
     """
     path = Path(folder) / "expressions.json"
     shape = 'an object {video: [{"sentence": ..., "slug": ..., "tags": [...]}, ...]}'
+    content = read_json(path, expected=shape, hint=AGAIN)
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError("the file does not exist", file=path, expected=shape, hint=AGAIN) from None
-    except json.JSONDecodeError as error:
-        raise InputError(
-            f"the file is not JSON ({error.msg})", file=path, line=error.lineno, expected=shape, hint=AGAIN
-        ) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"the file does not read ({error})", file=path, expected=shape, hint=AGAIN) from None
-    try:
-        return {
+        named = {
             str(video): tuple(
                 Expression(_text(e["sentence"]), _text(e["slug"]), tuple(map(_text, e.get("tags", ()))))
                 for e in entries
@@ -107,6 +101,11 @@ def read_expressions(folder: str | Path) -> dict[str, tuple[Expression, ...]]:
         }
     except (AttributeError, KeyError, TypeError) as error:
         raise InputError(f"an entry is malformed ({error!r})", file=path, expected=shape, hint=AGAIN) from None
+    slugs = (e.slug for entries in named.values() for e in entries)
+    outside = [*(v for v in named if not stays_inside(v)), *(s for s in slugs if not is_file_name(s))]
+    if outside:
+        raise InputError(f"the name {outside[0]!r} leads out of the folder", file=path, expected="names of files", hint=AGAIN)
+    return named
 
 
 def write_pairs(folder: str | Path, results: PairResults, *, key: str = "", model: str = "") -> Path:

@@ -54,6 +54,17 @@ def unique_slugs(sentences: Iterable[str], taken: Iterable[str] = ()) -> list[st
     return out
 
 
+def is_file_name(name: str) -> bool:
+    """Whether a name from a file can name a file in a folder, and nothing outside of it."""
+    surrogates = any("\ud800" <= character <= "\udfff" for character in name)  # halves of pairs, which no disk takes
+    return name not in ("", ".", "..") and not set("/\\\0").intersection(name) and not surrogates
+
+
+def stays_inside(path: str) -> bool:
+    """Whether a relative path from a file, such as the name of a video, stays inside the folder that it is relative to."""
+    return all(is_file_name(part) for part in path.split("/"))
+
+
 def _on_disk(name: str) -> str:
     """What a disk compares that ignores case and the composition of characters."""
     return unicodedata.normalize("NFC", name).casefold()

@@ -98,7 +98,7 @@ def ensure(root: str | Path, config: WorldConfig, workers: int | None = None) ->
     try:
         found = json.loads(manifest.read_text(encoding="utf-8"))
         version, there = found["version"], dict(found["config"])
-    except (OSError, ValueError, TypeError, KeyError):
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
         raise InputError("the folder holds no synthetic world", file=root, expected=f"{MANIFEST} in it", hint=hint) from None
     if version != VERSION:
         raise InputError(

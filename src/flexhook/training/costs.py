@@ -17,7 +17,7 @@ from lightning.pytorch.callbacks import Callback
 
 from flexhook.inference.score import VideoReport
 from flexhook.memory import peak_memory, reset_peak_memory
-from flexhook.training.run_folder import write_json
+from flexhook.structures.files import write_json
 
 
 class EpochTimes(Callback):

@@ -21,6 +21,7 @@ from flexhook.configuration.check_config import check_config
 from flexhook.datasets.reader import Reader
 from flexhook.errors import ConfigError, InputError
 from flexhook.inference.score import VideoReport, score_videos
+from flexhook.structures.files import write_json
 from flexhook.structures.method import Method
 from flexhook.trackers.build import build_tracker
 from flexhook.training.build import build_datamodule, build_method, build_reader, trained_config
@@ -47,7 +48,6 @@ from flexhook.training.run_folder import (
     read_config,
     remark_lines,
     write_config,
-    write_json,
     write_metrics,
 )
 from flexhook.training.running import running

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import re
@@ -19,17 +18,11 @@ from flexhook.configuration.stored_config import read_stored_config
 from flexhook.datasets.reader import Reader
 from flexhook.errors import ConfigError, InputError
 from flexhook.structures.digests import Digest
-from flexhook.structures.files import atomic_write
+from flexhook.structures.files import atomic_write, read_json, write_json
 from flexhook.training.code_digest import code_digests
 
 SEED_FOLDER = re.compile(r"seed_?\d+")  #: Name of a run's folder in its sweep.
 PACKAGES = ("torch", "torchvision", "lightning", "hydra-core", "transformers", "timm", "trackeval", "numpy")
-
-
-def write_json(path: Path, content: Any) -> None:
-    """Write JSON whole or not at all."""
-    with atomic_write(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=1, sort_keys=False) + "\n")
 
 
 def write_config(folder: Path, cfg: DictConfig) -> Path:
@@ -133,10 +126,7 @@ def note_remarks(folder: Path, said: Sequence[str]) -> None:
     path = folder / "meta.json"
     if not path.is_file():
         return
-    try:
-        content = dict(json.loads(path.read_text()))
-    except (ValueError, TypeError) as error:
-        raise InputError(f"the file does not read ({error})", file=path, expected="a JSON object", hint="Remove it") from error
+    content = read_json(path, hint="Remove it")
     write_json(path, content | {"remarks": list(said)})
 
 

@@ -152,7 +152,7 @@ TokenSet = OwnTokens | GroupedTokens | SharedTokens | UnmappedTokens
 
 
 class AttentionBlock(nn.Module):
-    """Pre-norm cross-attention with a feed-forward part (DESIGN: LayerNorms, four bias-free maps, bias-free MLP D -> 4D -> D).
+    """Pre-norm cross-attention with a feed-forward part (LayerNorms, four bias-free maps, bias-free MLP D -> 4D -> D).
 
     One softmax runs over all the given token sets together. It is computed set by set and merged by the sets'
     log-sum-exp, which is the same number, so that a set shared by many queries is never repeated, and a query shared

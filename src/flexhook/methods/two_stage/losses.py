@@ -85,7 +85,7 @@ class CosineFocalLoss(FocalLoss):
 
 
 def spread(points: Tensor, margin: float = 0.1) -> Tensor:
-    """R of groups of points: mutual repulsion plus half the border penalty (DESIGN, section 4).
+    """R of groups of points: mutual repulsion plus half the border penalty.
 
     Args:
         points: (..., n, 2) in [-1, 1].

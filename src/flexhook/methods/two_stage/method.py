@@ -20,12 +20,12 @@ from flexhook.methods.two_stage.module import ReferringModule
 from flexhook.methods.two_stage.window_data import WindowData
 from flexhook.structures import Expression, Video
 from flexhook.structures.disk_cache import cache_folder
+from flexhook.structures.files import write_json
 from flexhook.structures.method import Method, PredictionReport
 from flexhook.structures.reference_points import NAME as REFERENCE_POINTS
 from flexhook.structures.reference_points import read_reference_points
 from flexhook.training.build import training_videos
 from flexhook.training.checkpoints import weights_fingerprint
-from flexhook.training.run_folder import write_json
 
 log = logging.getLogger(__name__)
 
