@@ -24,7 +24,8 @@ from flexhook.sweeps.study import Study, ablation_options, find_study
 from flexhook.sweeps.study_page import _baseline
 from flexhook.sweeps.sweep import parser, plan
 from flexhook.training import devices
-from flexhook.training.resume import go_on, newest_checkpoint
+from flexhook.training.checkpoints import newest_checkpoint
+from flexhook.training.resume import go_on
 from flexhook.training.running import fallen, running
 from flexhook.training.scheduled_ranks import OtherRankFailed
 from flexhook.training.wandb_log import place

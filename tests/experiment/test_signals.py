@@ -1,11 +1,16 @@
 """A command that is stopped says so, with the status of its signal and how to go on; nothing ends with 0 before it is done."""
 
+import os
 import signal
 import sys
 import time
 
 import pytest
+from omegaconf import OmegaConf
 from toy_world import run_here, start
+
+import flexhook.configuration.resolvers  # noqa: F401  makes new_folder known
+from flexhook.synthetic.workers import spread
 
 LONG = ["optim.epochs=400", "test=false", "trainer=cpu"]
 
@@ -82,3 +87,34 @@ def test_a_library_that_ends_the_process_is_no_success(tmp_path, monkeypatch):
     monkeypatch.setattr(score, "run", hydra_command("score", lambda cfg: sys.exit()))
     status, said = run_here(["score", "ckpt=none"], tmp_path)
     assert status == 2 and "score was ended before it was done" in said
+
+
+def test_a_killed_worker_of_a_pool_is_one_message(tmp_path, monkeypatch):
+    import flexhook.commands.data as data
+
+    monkeypatch.setattr(data, "run", lambda argv: spread(end_hard, [1, 2], workers=2))
+    status, said = run_here(["data", "stats"], tmp_path)
+    assert status == 2 and "flexhook data: a worker process was killed (out of memory?)" in said, said
+
+
+def end_hard(job):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_two_runs_of_one_second_have_a_folder_each(tmp_path, monkeypatch):
+    """Hydra asks for the folder's name several times; it stays the same within one run."""
+    monkeypatch.chdir(tmp_path)
+    text = "${new_folder:outputs/a/2026-11-30_12-00-00}"
+    runs = [OmegaConf.create({"dir": text, "again": "${dir}"}) for _ in range(3)]
+    names = [(cfg.dir, cfg.dir, cfg.again) for cfg in runs]
+    assert names == [(f"outputs/a/2026-11-30_12-00-00{end}",) * 3 for end in ("", "-2", "-3")]
+
+
+def test_two_trainings_started_at_once_do_not_meet(toy, tmp_path):
+    """No folder is given: the time names them."""
+    argv = ["train", *toy.overrides, "optim.epochs=1", "test=false", "trainer=cpu"]
+    processes = [start(argv, tmp_path) for _ in range(2)]
+    for process in processes:
+        said = process.communicate(timeout=120)[0]
+        assert process.returncode == 0, said
+    assert len(list(tmp_path.glob("outputs/toy/*/metrics.json"))) == 2

@@ -76,6 +76,14 @@ def main(argv: list[str] | None = None) -> int:
     except Stopped as stop:
         print(f"flexhook {name}: {stop}", file=sys.stderr)
         return int(stop.code or 1)
+    except Exception as error:
+        from flexhook.configuration.mistakes import as_mistake
+
+        known = as_mistake(error)
+        if known is None:
+            raise
+        print(f"flexhook {name}: {known}", file=sys.stderr)
+        return 2
 
 
 @contextmanager

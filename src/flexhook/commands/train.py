@@ -27,7 +27,7 @@ def task(cfg: DictConfig) -> float | None:
     try:
         return train(cfg)
     except Stopped as stop:
-        from flexhook.training.resume import newest_checkpoint
+        from flexhook.training.checkpoints import newest_checkpoint
 
         last = newest_checkpoint(Path(cfg.run_dir) / "checkpoints")
         stop.advice = f"go on with ckpt_path={last}" if last else "it has left no checkpoint: run it again"

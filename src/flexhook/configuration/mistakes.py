@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
+from concurrent.futures.process import BrokenProcessPool
 
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 from yaml import MarkedYAMLError, YAMLError
 
 from flexhook.errors import ConfigError, FlexHookError
+
+_KILLED_WORKER = re.compile(r"DataLoader worker \(pid[^)]*\) is killed by signal: (\w+)")
 
 
 def as_mistake(error: Exception) -> FlexHookError | None:
@@ -18,6 +22,11 @@ def as_mistake(error: Exception) -> FlexHookError | None:
         return known
     if isinstance(error, YAMLError):
         return yaml_mistake(error)
+    killed = _KILLED_WORKER.search(str(error))
+    if killed or isinstance(error, BrokenProcessPool):
+        by = f" by signal {killed[1]}" if killed else ""
+        return FlexHookError(f"a worker process was killed{by} (out of memory?). Start fewer: sampling.num_workers of train, "
+                             "processes of evaluate, --workers of data.")
     refused = refused_submission(error)
     if refused is not None:
         return refused

@@ -9,6 +9,7 @@ import os
 import re
 import subprocess
 from collections.abc import Sequence
+from itertools import count
 from pathlib import Path
 
 from omegaconf import OmegaConf
@@ -80,8 +81,21 @@ def made_folder(path: str) -> str:
     return path
 
 
+def new_folder(path: str) -> str:
+    """The path of a folder that is made for one run; ``-2``, ``-3``, ... behind it where another run was faster."""
+    for k in count(1):
+        made = Path(path if k == 1 else f"{path}-{k}")
+        try:
+            made.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        return str(made)
+    raise AssertionError
+
+
 def register() -> None:
-    """Make ``${run_name:...}``, ``${gpus:}`` and ``${made_folder:...}`` known."""
+    """Make ``${run_name:...}``, ``${gpus:}``, ``${made_folder:...}`` and ``${new_folder:...}`` known."""
+    OmegaConf.register_new_resolver("new_folder", new_folder, use_cache=True, replace=True)
     OmegaConf.register_new_resolver("made_folder", made_folder, replace=True)
     OmegaConf.register_new_resolver("run_name", run_name, replace=True)
     OmegaConf.register_new_resolver("gpus", lambda: max(len(visible_gpus()), 1), replace=True)

@@ -168,6 +168,20 @@ def _misformed(checkpoint: Any) -> str | None:
     return None
 
 
+def newest_checkpoint(folder: Path) -> Path | None:
+    """The checkpoint of the latest step that loads; one that was cut off while it was written is passed over."""
+    best: tuple[int, bool, Path] | None = None
+    for path in sorted(folder.glob("*.ckpt")):
+        try:
+            step = torch.load(path, map_location="cpu", weights_only=True, mmap=True)["global_step"]
+        except Exception:  # whatever a cut-off file makes torch say
+            log.warning(f"{path} does not load and is passed over")
+            continue
+        candidate = (step, path.name == "last.ckpt", path)
+        best = candidate if best is None else max(best, candidate)
+    return None if best is None else best[2]
+
+
 def weights_fingerprint(module: torch.nn.Module) -> str:
     """A digest of a module's class, parameters and buffers (names, shapes, values)."""
     found = Digest(type(module).__qualname__)

@@ -9,11 +9,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import torch
 from omegaconf import DictConfig, OmegaConf
 
 from flexhook.configuration.flat_config import FREE, flat_config, within
 from flexhook.errors import ConfigError
+from flexhook.training.checkpoints import newest_checkpoint
 from flexhook.training.run_folder import SEED_FOLDER, data_fingerprint, meta, read_config
 from flexhook.training.running import FAILED
 
@@ -132,20 +132,6 @@ def warn_of_another_model(earlier: DictConfig, cfg: DictConfig) -> None:
     for line in differences(earlier, cfg):
         if line.startswith(("model.", "image_size")):
             log.warning(f"the checkpoint was trained with another {line}. Give the overrides of that run to go on with it")
-
-
-def newest_checkpoint(folder: Path) -> Path | None:
-    """The checkpoint of the latest step that loads; one that was cut off while it was written is passed over."""
-    best: tuple[int, bool, Path] | None = None
-    for path in sorted(folder.glob("*.ckpt")):
-        try:
-            step = torch.load(path, map_location="cpu", weights_only=True, mmap=True)["global_step"]
-        except Exception:  # whatever a cut-off file makes torch say
-            log.warning(f"{path} does not load and is passed over")
-            continue
-        candidate = (step, path.name == "last.ckpt", path)
-        best = candidate if best is None else max(best, candidate)
-    return None if best is None else best[2]
 
 
 def best_value(folder: Path) -> float | None:

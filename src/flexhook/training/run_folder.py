@@ -151,8 +151,12 @@ def begin(folder: Path) -> None:
         ConfigError: The folder holds checkpoints.
     """
     if any((folder / "checkpoints").glob("*.ckpt")):
+        from flexhook.training.checkpoints import newest_checkpoint
+
+        newest = newest_checkpoint(folder / "checkpoints")
+        hint = f"Resume that run with ckpt_path={newest}, or set" if newest else "None of them loads: remove them, or set"
         raise ConfigError("the folder holds checkpoints of a run", file=folder, expected="a folder for a new run",
-                          hint="Resume that run with ckpt_path=FOLDER/checkpoints/last.ckpt, or set hydra.run.dir to another")
+                          hint=f"{hint} hydra.run.dir to another folder")
     (folder / "metrics.csv").unlink(missing_ok=True)
 
 
