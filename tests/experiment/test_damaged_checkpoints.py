@@ -59,6 +59,7 @@ def test_damage_is_named_by_every_command(last, tmp_path):
         assert status == 2 and "damaged.ckpt: the checkpoint is damaged: the checksum of" in said, said
 
 
+PARTS = {"data": {}, "scoring": {}, "protocol": {}}
 FORMS = {
     "nothing of ours": ({"state_dict": {}}, "no entries flexhook and state_dict"),
     "empty": ({"state_dict": {}, "flexhook": {}}, "holds no configuration"),
@@ -67,8 +68,9 @@ FORMS = {
     "a state that is a list": ({"state_dict": [1], "flexhook": {"config": {}}}, "something else than tensors"),
     "numbers for tensors": ({"state_dict": {"a": 1.0}, "flexhook": {"config": {}}}, "something else than tensors"),
     "frozen numbers": ({"state_dict": {}, "flexhook": {"config": {}, "frozen": {"a": 1}}}, "flexhook.frozen is malformed"),
-    "no method": ({"state_dict": {}, "flexhook": {"config": {"data": {}}}}, "the configuration has no method"),
-    "an odd method": ({"state_dict": {}, "flexhook": {"config": {"method": "flexhook"}}}, "method"),
+    "no method": ({"state_dict": {}, "flexhook": {"config": PARTS}}, "the configuration has no method"),
+    "an odd method": ({"state_dict": {}, "flexhook": {"config": {**PARTS, "method": "x"}}}, "has no method"),
+    "no data": ({"state_dict": {}, "flexhook": {"config": {"method": "x"}}}, "its configuration has no data"),
     "deep": ({"state_dict": {}, "flexhook": {"config": {}}}, "more than 50 levels"),
 }  # fmt: skip
 

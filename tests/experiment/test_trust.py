@@ -14,11 +14,18 @@ import yaml
 from hydra import compose, initialize_config_dir
 from hydra.utils import get_object
 from omegaconf import OmegaConf
+from PIL import Image
 from toy_world import put, run_here
 
 from flexhook.configuration.resolvers import config_folder
+from flexhook.configuration.stored_config import read_stored_config
 from flexhook.configuration.trust import PARTS, check_parts
-from flexhook.errors import InputError
+from flexhook.datasets.naming import FramePattern
+from flexhook.datasets.text_files import read_text
+from flexhook.errors import ConfigError, InputError
+from flexhook.media.images import read_image
+from flexhook.structures.files import read_json
+from flexhook.structures.result_files import result_file
 
 PWNED = "pwned"
 GADGETS = {
@@ -133,6 +140,73 @@ def test_a_generator_in_a_file_makes_nothing(trained, toy, tmp_path):
     status, said = run_here(["score", f"ckpt={tmp_path}/away.ckpt", f"out={tmp_path}/out"], tmp_path)
     assert status == 2 and "away.ckpt: the data that it was trained on" in said and "data.root=FOLDER" in said, said
     assert not (tmp_path / "made").exists()
+
+
+@pytest.mark.parametrize(("key", "value", "words"), [
+    ("model.visual", {"_target_": "flexhook.encoders.visual.TimmVisualEncoder", "model": "hf-hub:a/b"}, "without hf-hub:"),
+    ("model.visual", {"_target_": "flexhook.encoders.visual.TimmVisualEncoder", "model": "local-dir:a"}, "or local-dir:"),
+    ("model.hook.num_reference_points", 10**9, "at most 100,000"),
+    ("model.num_frames", 10**9, "at most 1,000"),
+    ("model.hook.heads", float("nan"), "at most 1,000"),
+    ("image_size", [100_000, 100_000], "at most 16384 pixels"),
+    ("image_size", "ab", "image_size is 'ab'"),
+    ("data", "x", "its configuration has no data"),
+    ("scoring.smoothing", "x", "scoring.smoothing is 'x'"),
+])  # fmt: skip
+def test_values_of_a_file_are_bounded(trained, tmp_path, key, value, words):
+    path = checkpoint_with(trained, tmp_path, key, value)
+    status, said = run_here(["score", f"ckpt={path}", f"out={tmp_path}/out"], tmp_path)
+    assert status == 2 and "stranger.ckpt: " in said and words in said, said
+
+
+@pytest.mark.parametrize("name", ["/tmp/away", "../away", "a/../../away", "a//b", "."])
+def test_names_of_videos_do_not_lead_out_of_the_output(trained, toy, tmp_path, name):
+    argv = command_on("evaluate", trained, toy, tmp_path, "data.reader.splits.test", [name])
+    status, said = run_here([*argv, f"trackeval={tmp_path}/trackeval"], tmp_path)
+    assert status == 2 and f"names video {name!r}" in said, said
+    with pytest.raises(InputError, match="leads out of the folder"):
+        result_file(tmp_path, name)
+
+
+def test_links_in_a_strangers_folder_lead_no_results_elsewhere(trained, toy, tmp_path):
+    away = tmp_path / "away"
+    away.mkdir()
+    run = tmp_path / "run"
+    shutil.copytree(trained, run)
+    for name in ("pictures", "report"):
+        shutil.rmtree(run / name, ignore_errors=True)
+        (run / name).symlink_to(away)
+    shutil.copytree(toy.root, tmp_path / "data", symlinks=True)
+    (tmp_path / "data/seqmaps").symlink_to(away)
+    prepare = ["data", "prepare", "data=refer_kitti", f"data.root={tmp_path}/data", "data.reader.splits={test:[u]}"]
+    for argv in (["render", run], ["report", run], prepare):
+        status, said = run_here(argv, tmp_path)
+        assert status == 2 and "the folder is a link that leads elsewhere" in said, said
+    assert not list(away.iterdir())
+    assert run_here(["report", run, "--out", tmp_path / "run/report"], tmp_path)[0] == 0  # asked for
+
+
+@pytest.mark.parametrize("pattern", ["{video.__class__}/{frame}.png", "{video:>9999999999}/{frame}.png", "{video!r}/{frame}.png",
+                                     "{video}/{frame:>9999d}", "{video}/{frame:0999999d}.png"])  # fmt: skip
+def test_patterns_of_paths_have_plain_fields(pattern):
+    with pytest.raises(ConfigError, match="is malformed"):
+        FramePattern(pattern)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes on this system")
+def test_pipes_and_devices_are_not_read(tmp_path):
+    os.mkfifo(tmp_path / "config.yaml")
+    for read in (read_json, read_text, read_stored_config):
+        for path in (tmp_path / "config.yaml", Path("/dev/zero")):
+            with pytest.raises(InputError, match="no regular file"):
+                read(path)
+
+
+def test_a_picture_bomb_is_one_message(tmp_path, monkeypatch):
+    Image.new("1", (300, 300)).save(tmp_path / "bomb.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    with pytest.raises(InputError, match=r"bomb.png: the image does not decode"):
+        read_image(tmp_path / "bomb.png")
 
 
 @pytest.mark.parametrize("part", [

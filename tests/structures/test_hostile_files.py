@@ -48,6 +48,7 @@ CONFIGS = {
     "a set": ("a: !!set {b, c}", "is a set"),
     "binary": ("a: !!binary aGVsbG8=", "is a bytes"),
     "many values": ("a: [" + "1," * 150_000 + "1]", "more than 100,000 values"),
+    "a long number": ("a: " + ":".join(["59"] * 100_000), "a number is too long"),
     "large": ("a: '" + "x" * (5 << 20) + "'", "larger than 4 MB"),
     "twice": ("a: 1\na: 2", "occurs twice"),
     "a list": ("- 1", "is a list"),

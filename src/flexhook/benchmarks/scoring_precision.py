@@ -5,10 +5,13 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
+from hydra import compose, initialize_config_dir
 from omegaconf import open_dict
 
+from flexhook.configuration.resolvers import config_folder
 from flexhook.configuration.trust import check_parts
 from flexhook.inference.score import best_device, score_videos
+from flexhook.inference.scoring_options import scoring_options
 from flexhook.trackers.build import build_tracker
 from flexhook.training.build import DATA_PARTS, build_reader, forget_generator, load_method, require_data
 from flexhook.training.results import evaluate_split
@@ -28,6 +31,8 @@ def compare_precision(checkpoint: Path, accelerator: str = "auto") -> int:
         0 where the pooled HOTA moves by less than :data:`TARGET`, else 1.
     """
     method, cfg = load_method(checkpoint)
+    with initialize_config_dir(str(config_folder()), version_base="1.3"):
+        cfg.scoring = scoring_options(compose("score", ["ckpt=none"]).scoring, cfg)
     forget_generator(cfg)
     check_parts(cfg, [*DATA_PARTS, "scoring.calibration"], checkpoint)
     require_data(cfg, checkpoint)

@@ -10,7 +10,6 @@ from omegaconf import DictConfig, OmegaConf
 from flexhook.commands.run_data import moved
 from flexhook.errors import ConfigError
 from flexhook.trackers.build import HINT
-from flexhook.training.build import forget_generator
 
 
 def use_data(
@@ -41,6 +40,8 @@ def use_data(
             expected="a choice, since a calibration counts the training sentences of its data",
             hint="scoring.calibration=null scores without it, scoring=calibrated fits it to the training videos of this data",
         )
+    from flexhook.training.build import forget_generator  # not before a checkpoint is there to be read
+
     forget_generator(trained)
     if data:
         trained.data = OmegaConf.to_container(data, resolve=True)

@@ -21,9 +21,14 @@ from flexhook.datasets.frame_labels import FrameLabels
 from flexhook.datasets.mixture import Mixture
 from flexhook.datasets.prepare import Workshop, index, label_files, resized_images, trackeval_truth
 from flexhook.errors import ConfigError, InputError
+from flexhook.structures.files import require_inside
 
 #: Where label_02 is looked for, below the dataset's folder.
 PLACES = ("KITTI/training/label_02", "training/label_02", "label_02", "KITTI/label_02")
+
+
+#: What is made below the dataset's folder.
+MADE = ("index.json", "seqmaps", "trackeval")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -61,6 +66,8 @@ def run(args: argparse.Namespace) -> int:
         raise ConfigError("labels cannot be made from --labels-from", file=args.labels_from, expected=expected)
     logging.basicConfig(format="%(message)s")
     out = args.out or Path(config.root)
+    for place in (() if args.out else (p for p in out.iterdir() if p.name in MADE or p.name.startswith("images_"))):
+        require_inside(place, out)
     shop = Workshop(out)
     names = reader.video_names()
     advice = []

@@ -14,6 +14,13 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 import flexhook.configuration.resolvers  # noqa: F401  makes the configurations' resolvers known
+from flexhook.commands.command_line import (
+    check_appended,
+    explain_unknown_key,
+    explain_unknown_option,
+    help_text,
+    quote_literals,
+)
 from flexhook.configuration.mistakes import as_mistake, in_one_line
 from flexhook.configuration.resolvers import config_folder
 from flexhook.errors import FlexHookError, Stopped
@@ -36,6 +43,7 @@ def hydra_command(config_name: str, task: Callable[[DictConfig], object]) -> Cal
         def job(cfg: DictConfig) -> object:
             begun.append(1)
             try:
+                check_appended(cfg, config_name, HydraConfig.get().overrides.task)
                 result = task(cfg)
                 begun.pop()
                 return result
@@ -50,6 +58,10 @@ def hydra_command(config_name: str, task: Callable[[DictConfig], object]) -> Cal
                 mistakes.append(known)  # kept from Hydra, which adds lines of its own
                 return None
 
+        if any(arg in ("-h", "--help") for arg in argv):
+            print(help_text(config_name))
+            return 0
+        argv = quote_literals(argv)
         app = hydra.main(version_base="1.3", config_path=str(config_folder()), config_name=config_name)(job)
         with mock.patch.object(sys, "argv", [f"flexhook-{config_name}", *argv]), \
              mock.patch.dict(os.environ, {"HYDRA_FULL_ERROR": "1"}):
@@ -62,7 +74,7 @@ def hydra_command(config_name: str, task: Callable[[DictConfig], object]) -> Cal
                     raise FlexHookError(f"{config_name} was ended before it was done.") from None
                 return stop.code if isinstance(stop.code, int) else 1 if stop.code else 0
             except Exception as error:
-                known = as_mistake(error)
+                known = explain_unknown_key(error, config_name) or explain_unknown_option(error) or as_mistake(error)
                 if failed:
                     known = known and FlexHookError("jobs that failed:\n" + "\n".join(failed))
                 if known is None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import os
 import signal
 import sys
 import threading
@@ -76,6 +77,9 @@ def main(argv: list[str] | None = None) -> int:
     except Stopped as stop:
         print(f"flexhook {name}: {stop}", file=sys.stderr)
         return int(stop.code or 1)
+    except BrokenPipeError:  # whoever read the output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
     except Exception as error:
         from flexhook.configuration.mistakes import as_mistake
 

@@ -11,11 +11,13 @@ from omegaconf import DictConfig, OmegaConf
 from flexhook.commands.hydra_app import hydra_command
 from flexhook.configuration.check_config import check_config
 from flexhook.datasets.mot import write_mot
+from flexhook.datasets.text_files import read_text
 from flexhook.errors import ConfigError, InputError
 from flexhook.structures import Expression, TrackSet, Video, make_labels
 from flexhook.structures.slugs import unique_slugs
 from flexhook.trackers.build import build_tracker
 from flexhook.trackers.mot_files import TrackerFiles
+from flexhook.training.checkpoint_file import require_checkpoint_file
 
 
 def task(cfg: DictConfig) -> None:
@@ -29,6 +31,7 @@ def task(cfg: DictConfig) -> None:
         named = cfg.tracker.root if key == "tracks" else cfg[key]
         if not str(named or "").strip():
             raise ConfigError(f"{key} is empty", expected=f"{key}=PATH")
+    require_checkpoint_file(cfg.ckpt)  # before torch is imported
     tracker = build_tracker(cfg)
     if not isinstance(tracker, TrackerFiles):
         raise ConfigError("the tracker makes tracks of ground truth, and the video has none", expected="tracks=FILE",
@@ -106,7 +109,13 @@ def check_sentences(sentences: Sequence[str] | str) -> list[str]:
 
     Raises:
         ConfigError: None, or an empty one.
+        InputError: A text that ends with ``.txt`` names a file, of a sentence per line, that is missing or has none.
     """
+    if isinstance(sentences, str) and sentences.endswith(".txt"):
+        file = sentences
+        sentences = [line for line in (read_text(sentences) or "").splitlines() if line.strip()]
+        if not sentences:
+            raise InputError("the file of sentences has none", file=file, expected="a sentence per line")
     listed = [sentences] if isinstance(sentences, str) else list(sentences)
     if not listed or any(not isinstance(s, str) or not s.strip() for s in listed):
         raise ConfigError(f"sentences is {listed!r}", expected="a list of sentences, none empty",

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from flexhook.commands.run_data import open_reader
 from flexhook.errors import InputError
+from flexhook.structures.files import require_inside
 from flexhook.structures.reference_points import NAME as REFERENCE_POINTS
 from flexhook.visualization.lookup import find_video
 from flexhook.visualization.result_pictures import ResultPictures
@@ -79,6 +80,8 @@ def run(argv: list[str]) -> int:
         raise InputError(f"--frame-rate is {given.frame_rate:g}", expected="a number from 0.1 to 1000")
     results = RunResults.find(given.folder)
     out = given.out or results.run / "pictures"
+    if given.out is None:
+        require_inside(out, results.run)
     points = results.reference_points(given.reference_points)
     videos = [find_video(given.video, results.videos)] if given.video else results.videos
     reader = open_reader(results.run, given.data)

@@ -33,6 +33,7 @@ def run(argv: list[str]) -> int:
     from flexhook.reports.comparison import PREVIOUS
     from flexhook.reports.runs import find_runs, group_runs
     from flexhook.reports.write import write_report
+    from flexhook.structures.files import require_inside
 
     if given.baseline == PREVIOUS and not given.order:
         raise InputError("--baseline previous compares each run with the one before it, and there is no order",
@@ -48,6 +49,8 @@ def run(argv: list[str]) -> int:
                              hint="; ".join(problems[:3]) or None)
         groups = [named[name] for name in wanted]
     print(f"{len(finished)} runs under {len(groups)} names", flush=True)
+    if given.out is None:
+        require_inside(given.runs[0] / "report", given.runs[0])
     page = write_report(
         given.out or given.runs[0] / "report",
         groups,

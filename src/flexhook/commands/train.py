@@ -10,10 +10,13 @@ from omegaconf import DictConfig
 
 from flexhook.commands.hydra_app import hydra_command
 from flexhook.errors import Stopped
+from flexhook.training.checkpoint_file import require_checkpoint_file
 
 
 def task(cfg: DictConfig) -> float | None:
     """Train; importing the experiment only when a job runs keeps ``--cfg job`` fast. A run of a sweep may be resumed."""
+    if cfg.ckpt_path is not None:
+        require_checkpoint_file(cfg.ckpt_path)  # before torch is imported
     if HydraConfig.get().mode == RunMode.MULTIRUN:
         from flexhook.sweeps.multirun import run_of_sweep
 

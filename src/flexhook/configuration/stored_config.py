@@ -14,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from flexhook.errors import InputError
+from flexhook.structures.files import open_regular
 
 MAX_BYTES = 4 << 20
 MAX_NODES = 100_000
@@ -22,7 +23,12 @@ _HINT = "Take the file from the run that made it, or train again"
 
 
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-    """YAML without repeated keys."""
+    """YAML without repeated keys, and without numbers of any length, whose conversion takes quadratic time."""
+
+    def construct_scalar(self, node: Any) -> Any:
+        if len(node.value) > 100 and not node.tag.endswith(":str"):
+            raise yaml.constructor.ConstructorError(None, None, "a number is too long", node.start_mark)
+        return super().construct_scalar(node)
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
         keys = [self.construct_object(key, deep=True) for key, _ in node.value]
@@ -41,7 +47,7 @@ def read_stored_config(path: str | Path) -> DictConfig:
     """
     path = Path(path)
     try:
-        with open(path, "rb") as file:
+        with open_regular(path) as file:
             content = file.read(MAX_BYTES + 1)
         if len(content) > MAX_BYTES:
             raise InputError(f"the configuration is larger than {MAX_BYTES >> 20} MB", file=path, hint=_HINT)

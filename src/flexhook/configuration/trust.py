@@ -13,6 +13,7 @@ that it may set. Trusted besides are
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
@@ -90,6 +91,12 @@ TEXT_CONFIG = frozenset(
     "position_biased_input projection_dim encoder_layers encoder_attention_heads encoder_ffn_dim decoder_layers "
     "decoder_attention_heads decoder_ffn_dim".split()
 )
+#: The largest values of sizes, by what their names hold.
+_MOST = {
+    r"layers|depth|heads|scales|num_frames|groups": 1_000,
+    r"image_size|hidden_size|intermediate_size|width|channels|embed_dim|dims?$|d_model|d_ff|d_inner|projection": 16_384,
+    r"num_reference_points|length|positions|grid|finest": 100_000,
+}
 _INSTANTIATE = {"_target_": str, "_partial_": bool, "_convert_": str}
 
 
@@ -170,12 +177,30 @@ def _check_node(key: str, node: Mapping[str, Any], source: str | Path, own: Sequ
     if unknown:
         raise _refused(f"{key} sets {unknown[0]} of {target}, which a file may not set", source,
                        f"some of {PARTS[target].replace(' ', ', ')}" if PARTS[target] else "no arguments")
+    for name, value in node.items():
+        _check_value(f"{key}.{name}", name, value, source)
     config = node.get("config")
     if target.startswith("flexhook.encoders.") and config is not None:
         wrong = [k for k in config if k not in TEXT_CONFIG] if isinstance(config, Mapping) else [str(config)]
         if wrong:
             raise _refused(f"{key}.config sets {wrong[0]}, which a file may not set", source,
                            "sizes of a transformers configuration, such as hidden_size")
+
+
+def _check_value(key: str, name: str, value: Any, source: str | Path) -> None:
+    """Refuse a source of a model that would bring more than weights, and sizes that no model has."""
+    if isinstance(value, Mapping):
+        for k, part in value.items():
+            _check_value(f"{key}.{k}", str(k), part, source)
+    elif isinstance(value, list):
+        for part in value:
+            _check_value(key, name, part, source)
+    elif name == "model" and isinstance(value, str) and ":" in value:
+        raise _refused(f"{key} is {value!r}", source, "the plain name of a model, without hf-hub: or local-dir:")
+    elif isinstance(value, int | float) and not isinstance(value, bool) and name not in ("seed", "first_frame"):
+        most = next((limit for words, limit in _MOST.items() if re.search(words, name)), 10_000_000)
+        if not abs(value) <= most:  # not a number is no size either
+            raise _refused(f"{key} is {value}", source, f"at most {most:,}")
 
 
 def _is_trusted(target: str) -> bool:

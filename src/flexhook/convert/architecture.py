@@ -90,7 +90,7 @@ class Architecture:
         for name, value in fixed.items():
             if sizes.pop(name, value) != value:
                 raise InputError(f"the visual encoder's {name} is {self.visual[name]}", expected=str(value))
-        return {"_target_": "flexhook.encoders.rope_swin.RopeSwinEncoder", **common, **sizes}
+        return {"_target_": "flexhook.encoders.rope_swin.RopeSwinEncoder", **sizes, **common}
 
     def text_config(self) -> dict[str, Any]:
         """The ``text`` group of a configuration, with random weights."""
@@ -98,7 +98,7 @@ class Architecture:
         kind = values.pop("type")
         common = {"length": self.text_length, "pretrained": False}
         if kind == "clip":
-            return {"_target_": "flexhook.encoders.clip_text.ClipTextEncoder", **common, **values}
+            return {"_target_": "flexhook.encoders.clip_text.ClipTextEncoder", **values, **common}
         target = "flexhook.encoders.text.TransformersTextEncoder"
         for name, known in KNOWN_CONFIGS.items():
             if known["model_type"] == kind and all(known.get(k, v) == v for k, v in values.items()):

@@ -101,7 +101,7 @@ def write_published(file: Path, model: nn.Module, others: Mapping[str, Any]) -> 
     """
     mapped = to_published(model, model.state_dict())
     with atomic_write(file) as temporary:
-        torch.save({"model": mapped.state, **others}, temporary)
+        torch.save({**others, "model": mapped.state}, temporary)
     return mapped
 
 

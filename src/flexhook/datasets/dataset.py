@@ -16,6 +16,7 @@ from flexhook.datasets.sizes import FrameSizes
 from flexhook.errors import ConfigError, InputError
 from flexhook.media.images import ImageFiles
 from flexhook.structures import Expression, TrackSet, Video
+from flexhook.structures.slugs import stays_inside
 
 log = logging.getLogger(__name__)
 
@@ -245,6 +246,9 @@ def plain_splits(splits: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, ..
                     expected="names as texts",
                     hint="Put the name in quotes: without them YAML takes 0005 for a number",
                 )
+            if not stays_inside(name):
+                raise ConfigError(f"the split '{split}' names video {name!r}", expected="a name below the dataset's folder",
+                                  hint="Correct data.reader.splits")
         if len(set(names)) < len(names):
             raise ConfigError(f"the split '{split}' names a video twice", hint="Correct data.reader.splits")
         out[str(split)] = tuple(names)

@@ -49,7 +49,7 @@ def check_images(
                     height, width = image.height, image.width
         except InputError as error:
             return "image-does-not-decode", error
-        except (OSError, SyntaxError, ValueError) as error:
+        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
             problem = f"the image does not open ({error})"
             return "image-does-not-decode", InputError(problem, file=path, expected="a PNG or JPEG file")
         try:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from string import Formatter
 from typing import Protocol
 
 from flexhook.datasets.problems import MOST_FRAMES, Report, strict
 from flexhook.errors import ConfigError, InputError
 
 IMAGE_SUFFIXES = ("png", "jpg", "jpeg", "bmp", "webp")
+_FORMS = {"video": "", "ext": "", "frame": r"(0?[0-9]{1,2}d?)?"}  # of format specifications, by field
 NUMBERINGS = ("number", "rank")
 _FIELDS = "Fields are {video} and, in the last part of the path, {frame} (as in {frame:06d}) and {ext}; * is any folder"
 
@@ -27,9 +29,11 @@ class VideoPath:
     def __init__(self, pattern: str) -> None:
         self.pattern = str(pattern)
         try:
-            self.pattern.format(video="v", frame=0, ext="png")
-        except (KeyError, IndexError, ValueError, AttributeError) as error:
-            raise ConfigError(f"the path pattern '{self.pattern}' is malformed ({error!r})", hint=_FIELDS) from None
+            for _, field, form, conversion in Formatter().parse(self.pattern):
+                if field is not None and (field not in _FORMS or not re.fullmatch(_FORMS[field], form or "") or conversion):
+                    raise ValueError(f"{{{field}{f':{form}' if form else ''}}}")
+        except ValueError as error:
+            raise ConfigError(f"the path pattern '{self.pattern}' is malformed ({error})", hint=_FIELDS) from None
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.pattern!r})"

@@ -105,7 +105,7 @@ def _from_image(root: Path, key: str, images: Images | None) -> tuple[int, int]:
     try:
         with Image.open(path) as image:
             return image.height, image.width
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         problem = f"the image does not open ({error})"
         raise InputError(problem, file=path, expected="a PNG or JPEG file", hint="Copy it again from its source") from None
 

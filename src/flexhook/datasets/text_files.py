@@ -7,6 +7,7 @@ from pathlib import Path
 
 from flexhook.datasets.problems import Report, strict
 from flexhook.errors import InputError
+from flexhook.structures.files import open_regular
 
 
 def read_text(path: str | Path, report: Report = strict) -> str | None:
@@ -19,7 +20,7 @@ def read_text(path: str | Path, report: Report = strict) -> str | None:
         InputError: The file is missing, a folder, not readable, or not UTF-8 (with the line of the first bad byte).
     """
     try:
-        with open(path, "rb") as file:
+        with open_regular(path) as file:
             data = file.read()
     except FileNotFoundError:
         report(

@@ -170,7 +170,9 @@ class Evaluation:
         """
         try:
             with np.load(path, allow_pickle=False) as arrays:
-                content = dict(arrays)
+                own = (*_COLUMNS, "tags", "labels")
+                known = [name for name in arrays.files if name in own or name.partition("/")[0] in ANSWERS]
+                content = {name: arrays[name] for name in known}
             tags = [tuple(json.loads(entry)) for entry in content["tags"].tolist()]
             columns = zip(tags, *(content[key].tolist() for key in _COLUMNS), strict=True)
             there = [answer for answer in ANSWERS if any(key.startswith(f"{answer}/") for key in content)]

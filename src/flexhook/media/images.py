@@ -26,7 +26,7 @@ def read_image(path: str | Path) -> np.ndarray:
     except FileNotFoundError:
         raise InputError("the image does not exist", file=path, expected="one image file per frame",
                          hint="Check data.root and the images' naming with `flexhook data check`") from None
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise InputError(f"the image does not decode ({error})", file=path, expected="a readable PNG or JPEG file",
                          hint="Copy the file again from its source") from None
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from flexhook.errors import InputError
 from flexhook.methods.two_stage.losses import EntropyWeightedCrossEntropy, FocalLoss, WeightedCrossEntropy
 from flexhook.methods.two_stage.network import WindowBatch
 from flexhook.structures.files import read_json
+from flexhook.structures.result_files import DAMAGED
 
 LOSSES = {  # by a word of the type; the first that is in it
     "focal": FocalLoss,
@@ -126,7 +126,7 @@ def read_arrays(file: Path) -> dict[str, np.ndarray]:
             return dict(archive)
     except FileNotFoundError:
         raise InputError("the file does not exist", file=file, expected="arrays by name") from None
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except DAMAGED as error:
         raise InputError(f"it is not an archive of arrays ({error})", file=file) from error
 
 

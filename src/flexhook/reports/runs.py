@@ -100,6 +100,10 @@ def read_run(folder: Path) -> Run:
     for key, value in metrics.items():
         if value is not None and type(value) not in (int, float):
             raise InputError(f"{key} is {value!r}", file=folder / "metrics.json", expected="a number", hint=hint)
+    forms = {"costs": dict, "hardware": dict, "versions": dict, "data": dict, "code": dict, "remarks": list}
+    for key, kind in forms.items():
+        if not isinstance(contents["meta.json"].get(key, kind()), kind):
+            raise InputError(f"{key} is malformed", file=folder / "meta.json", hint=hint)
     if not isinstance(config.get("data"), dict) or type(config.get("seed")) is not int:
         raise InputError("data or seed is malformed", file=folder / "config.yaml", hint=hint)
     sequences = folder / "sequences.npz"

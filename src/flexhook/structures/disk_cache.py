@@ -14,6 +14,7 @@ import numpy as np
 
 from flexhook.structures.digests import Part, digest
 from flexhook.structures.files import atomic_folder, create_array
+from flexhook.structures.slugs import stays_inside
 
 log = logging.getLogger(__name__)
 
@@ -106,7 +107,7 @@ class DiskCache:
             name: A readable name, ``video`` in ``<folder>/video-<digest>``.
             key: All that the content depends on.
         """
-        return self.folder / f"{name}-{digest(*key)}"
+        return self.folder / f"{name if stays_inside(name) else 'entry'}-{digest(*key)}"
 
     def find(self, path: Path) -> Entry | None:
         """The entry in a folder that :meth:`path` gave; None where it is absent or, with one notice, damaged."""

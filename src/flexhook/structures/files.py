@@ -10,10 +10,11 @@ import os
 import platform
 import re
 import shutil
+import stat
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -73,6 +74,32 @@ def write_json(path: str | Path, content: Any) -> None:
         temporary.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
+def require_inside(path: Path, base: Path) -> None:
+    """See that a folder in which results are left by default is not a link that leads elsewhere.
+
+    Args:
+        path: The folder, which need not exist.
+        base: The folder of input that it belongs to.
+
+    Raises:
+        InputError: It leads out of ``base``.
+    """
+    if not path.resolve().is_relative_to(base.resolve()):
+        raise InputError("the folder is a link that leads elsewhere", file=path, expected=f"a folder inside {base}",
+                         hint="Name a folder for the results with --out")
+
+
+def open_regular(path: str | Path) -> IO[bytes]:
+    """Open a file for reading, unless it is a pipe or a device, from which reading may never end.
+
+    Raises:
+        OSError: It does not open, or is no regular file.
+    """
+    if not stat.S_ISREG(os.stat(path).st_mode):
+        raise OSError(errno.EINVAL, "it is no regular file", str(path))
+    return open(path, "rb")
+
+
 def read_json(path: str | Path, *, expected: str = "a JSON object", hint: str | None = None) -> dict[str, Any]:
     """Read a file that holds one JSON object.
 
@@ -86,7 +113,8 @@ def read_json(path: str | Path, *, expected: str = "a JSON object", hint: str | 
     """
     line = None
     try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
+        with open_regular(path) as file:
+            content = json.loads(file.read().decode("utf-8"))
     except FileNotFoundError:
         raise InputError("the file does not exist", file=path, expected=expected, hint=hint) from None
     except json.JSONDecodeError as error:

@@ -57,7 +57,13 @@ DAMAGED = (
 
 
 def result_file(folder: str | Path, video: str) -> Path:
-    """The file of the results of ``video`` in ``folder``."""
+    """The file of the results of ``video`` in ``folder``.
+
+    Raises:
+        InputError: The name leads out of the folder.
+    """
+    if not stays_inside(video):
+        raise InputError(f"the video's name {video!r} leads out of the folder", file=folder, expected="a name of a file")
     return Path(folder) / f"{video}.npz"
 
 

@@ -10,6 +10,7 @@ from hydra.utils import get_class, instantiate
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
+from flexhook.configuration.check_config import check_config
 from flexhook.configuration.mistakes import input_error_behind
 from flexhook.configuration.stored_config import stored_config
 from flexhook.configuration.trust import check_parts
@@ -18,9 +19,12 @@ from flexhook.datasets.reader import Reader, load
 from flexhook.errors import ConfigError, InputError
 from flexhook.structures import Video
 from flexhook.structures.method import Method
-from flexhook.training.checkpoints import HINT, load_weights, read_checkpoint
+from flexhook.training.checkpoint_file import HINT
+from flexhook.training.checkpoints import load_weights, read_checkpoint
 from flexhook.training.datamodule import VideoDataModule, require_videos
 
+#: Pixels of an image's longer side, beyond which a checkpoint's configuration is refused.
+MAX_SIDE = 16_384
 #: What is built of a checkpoint's data.
 DATA_PARTS = ("data.reader", "data.transform", "data.generator", "tracker")
 
@@ -114,7 +118,19 @@ def trained_config(checkpoint: dict, path: str | Path) -> DictConfig:
     Raises:
         InputError: It is malformed, see :func:`~flexhook.configuration.stored_config.stored_config`.
     """
-    return stored_config(checkpoint["flexhook"]["config"], path)
+    cfg = stored_config(checkpoint["flexhook"]["config"], path)
+    for key in ("data", "scoring", "protocol"):
+        if not isinstance(cfg.get(key), DictConfig):
+            raise InputError(f"its configuration has no {key}", file=path, expected=f"a mapping {key}", hint=HINT)
+    try:
+        check_config(cfg)
+    except ConfigError as error:
+        raise InputError(f"its configuration is malformed: {error.problem}", file=path, expected=error.expected,
+                         hint=HINT) from None
+    if max(cfg.get("image_size") or [0]) > MAX_SIDE:
+        raise InputError(f"its image_size is {list(cfg.image_size)}", file=path, expected=f"at most {MAX_SIDE} pixels",
+                         hint=HINT)
+    return cfg
 
 
 def trained_method_class(trained: DictConfig, path: str | Path, own: DictConfig | None = None) -> type[Method]:
@@ -149,7 +165,8 @@ def build_trained(checkpoint: dict, path: str | Path, own: DictConfig | None = N
     check_parts(cfg, kind.parts, path, own)
     try:
         method = kind.from_config(cfg, pretrained=list(checkpoint["flexhook"].get("frozen", {})))
-    except (HydraException, OmegaConfBaseException, AttributeError, KeyError, TypeError, ValueError) as error:
+    except (HydraException, OmegaConfBaseException, AttributeError, KeyError, TypeError, ValueError, RuntimeError,
+            MemoryError) as error:
         known = input_error_behind(error)
         if known is not None:
             raise known from None

@@ -17,11 +17,10 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from flexhook.errors import InputError
 from flexhook.structures.digests import Digest
 from flexhook.structures.files import atomic_write
+from flexhook.training.checkpoint_file import HINT, require_checkpoint_file
 from flexhook.training.csv_log import keep_rows
 
 log = logging.getLogger(__name__)
-
-HINT = "Name a file under checkpoints/ of a run folder; the authors' .pth files go through `flexhook convert` first"
 
 
 class WholeCheckpoints(TorchCheckpointIO):
@@ -118,12 +117,11 @@ def read_checkpoint(path: str | Path) -> dict:
         InputError: The file is missing, damaged or no checkpoint of ours.
     """
     whole = "a whole file that `flexhook train` wrote"
+    require_checkpoint_file(path)
     try:
         with zipfile.ZipFile(path) as archive:
             damaged = archive.testzip()
         checkpoint = None if damaged else torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise InputError("the checkpoint does not exist", file=path, hint=HINT) from None
     except Exception as error:  # damaged bytes make the readers fail in any way there is
         raise InputError(f"the checkpoint does not load ({(str(error) or repr(error)).splitlines()[0]})", file=path,
                          expected=whole, hint=HINT) from None
