@@ -86,3 +86,23 @@ def test_a_calibration_is_not_fitted_to_other_data_without_a_word(score):
     status, said, cfg = score("scoring=calibrated", name="other")
     assert status == 0, said
     assert cfg.scoring.calibration.weight == 8
+
+
+def test_a_runs_data_are_found_from_another_folder(tiny, tmp_path):
+    """``data/synthetic_tiny`` is relative to the folder that the training ran in, which lies above the run."""
+    checkpoint = next((tiny.run / "checkpoints").glob("epoch*"))
+    for argv, words in (
+        (["score", f"ckpt={checkpoint}", f"out={tmp_path}/out"], "the data of the checkpoint lie in"),
+        (["evaluate", f"run={tiny.run}", f"out={tmp_path}"], "metrics.json"),
+        (["render", tiny.run, "--out", tmp_path / "pictures", "--best", "1", "--worst", "0"], ""),
+    ):
+        status, said = run_here(argv, tmp_path)
+        assert status == 0 and words in said, said
+    assert not (tmp_path / "data").exists()
+    moved = tmp_path / "alone" / "run"
+    shutil.copytree(tiny.run, moved)
+    for argv in (["score", f"ckpt={next((moved / 'checkpoints').glob('epoch*'))}", f"out={tmp_path}/out"],
+                 ["evaluate", f"run={moved}"], ["render", moved]):
+        status, said = run_here(argv, tmp_path)
+        assert status == 2 and "data/synthetic_tiny" in said and "root=" in said, said
+    assert not (tmp_path / "data").exists()

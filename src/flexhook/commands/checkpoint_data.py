@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from flexhook.commands.run_data import moved
+from flexhook.commands.run_data import found_root, moved
 from flexhook.errors import ConfigError
 from flexhook.trackers.build import HINT
 
@@ -30,6 +31,12 @@ def use_data(
     Raises:
         ConfigError: Other data have no tracker, or the checkpoint's calibration would be fitted to their training videos.
     """
+    here = None if cfg.get("data") else found_root(trained.data.get("root"), Path(str(cfg.ckpt)))
+    if here is not None:
+        both: Any = OmegaConf.to_container(trained, resolve=True)
+        found = moved({"root": both["data"]["root"], "data": both["data"], "tracker": both.get("tracker")}, here)
+        trained.data, trained.tracker = found["data"], found["tracker"]
+        say(f"the data of the checkpoint lie in {here}")
     before, earlier = trained.data, trained.get("tracker")
     given = any(o.lstrip("+").startswith(("tracker=", "tracker.")) for o in overrides)
     data = cfg.get("data")

@@ -11,7 +11,7 @@ import numpy as np
 from omegaconf import DictConfig, OmegaConf
 
 from flexhook.commands.hydra_app import hydra_command
-from flexhook.commands.run_data import moved
+from flexhook.commands.run_data import found_root, moved
 from flexhook.configuration.trust import check_parts
 from flexhook.datasets.cache import CachedReader
 from flexhook.datasets.reader import Reader
@@ -116,7 +116,8 @@ def _places(cfg: DictConfig) -> tuple[Path, Path, DictConfig, Mapping[str, Any]]
     if cfg.run is not None:
         run = Path(str(cfg.run))
         held: Any = OmegaConf.to_container(read_config(run))
-        data = OmegaConf.merge(moved(held.get("data") or {}, mine.get("root")), mine)
+        theirs = held.get("data") or {}
+        data = OmegaConf.merge(moved(theirs, mine.get("root") or found_root(theirs.get("root"), run)), mine)
         trained = dict(held.get("protocol") or {})
         if protocol and trained.get("name") not in (None, protocol["name"]):
             protocol["name"] = f"{trained['name']}, judged as {protocol['name']}"

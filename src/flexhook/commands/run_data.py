@@ -39,7 +39,7 @@ def open_reader(run: Path, changes: Sequence[str] = ()) -> CachedReader:
         if not isinstance(data, dict) or not isinstance(data.get("reader"), dict):
             raise InputError("the configuration has no data.reader", file=file, expected=wanted)
         given = OmegaConf.from_dotlist([c.removeprefix("data.") for c in changes])
-        cfg = OmegaConf.create(moved(data, given.get("root")))
+        cfg = OmegaConf.create(moved(data, given.get("root") or found_root(data.get("root"), run)))
         assert isinstance(cfg, DictConfig)
         OmegaConf.set_struct(cfg, True)
         OmegaConf.set_struct(cfg.reader, False)  # the reader itself knows its arguments
@@ -50,6 +50,22 @@ def open_reader(run: Path, changes: Sequence[str] = ()) -> CachedReader:
         lines = [line.strip() for line in str(error).splitlines()]
         said = " ".join(line for line in lines if not line.startswith(("full_key:", "object_type=")))
         raise input_error_behind(error) or ConfigError(said, file=file, expected=wanted) from error
+
+
+def found_root(root: object, run: Path) -> str | None:
+    """A relative root of data that is not below the current folder, where it lies above a run: the folder it was run from.
+
+    Args:
+        root: The root of the run's data.
+        run: The run folder, or a file in it.
+
+    Returns:
+        The path; None where the root is absolute, lies below the current folder, or is not found.
+    """
+    relative = Path(str(root)) if root is not None else Path("/")
+    if relative.is_absolute() or str(root).startswith("~") or relative.is_dir():
+        return None
+    return next((str(folder / relative) for folder in run.resolve().parents if (folder / relative).is_dir()), None)
 
 
 def moved(data: dict[str, Any], root: object) -> dict[str, Any]:
