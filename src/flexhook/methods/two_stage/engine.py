@@ -122,7 +122,8 @@ class ScoringEngine:
         self._points: Points = {}
         self.clock: Callable[[], float] = time.perf_counter  # of the parts' seconds; a GPU works on after calls return
 
-    def _autocast(self):
+    def autocast(self) -> Any:
+        """The context of the precision."""
         if self.dtype is None:
             return contextlib.nullcontext()
         return torch.autocast(self.device.type, dtype=self.dtype)
@@ -133,7 +134,7 @@ class ScoringEngine:
         ids, mask = (x.to(self.device) for x in self.tokenize(list(sentences)))
         starts = range(0, len(ids), SENTENCES_AT_ONCE)
         parts = (slice(start, start + SENTENCES_AT_ONCE) for start in starts)
-        return torch.cat([_mean_word(*self.model.encode_expressions(ids[part], mask[part])) for part in parts])
+        return torch.cat([mean_word(*self.model.encode_expressions(ids[part], mask[part])) for part in parts])
 
     @torch.inference_mode()
     def reference_points(self, sentences: Sequence[str]) -> Points:
@@ -141,7 +142,7 @@ class ScoringEngine:
         left = [sentence for sentence in dict.fromkeys(sentences) if sentence not in self._points]
         for start in range(0, len(left), SENTENCES_AT_ONCE):
             part = left[start : start + SENTENCES_AT_ONCE]
-            with self._autocast():
+            with self.autocast():
                 encoded = self.model.encode_expressions(*(x.to(self.device) for x in self.tokenize(part)))
                 self._points |= _points(part, self.model.prepare_sentences(*encoded))
         return {sentence: self._points[sentence] for sentence in sentences if sentence in self._points}
@@ -178,7 +179,7 @@ class ScoringEngine:
         return report
 
 
-def _mean_word(tokens: Tensor, mask: Tensor) -> Tensor:
+def mean_word(tokens: Tensor, mask: Tensor) -> Tensor:
     """The mean of the words of sentences: (U, L, D), (U, L) -> (U, D)."""
     return (tokens * mask[..., None]).sum(1) / mask.sum(1, keepdim=True)
 
@@ -199,10 +200,10 @@ class _Run:
         self.plan, self.report = plan, report
         texts = list(dict.fromkeys(e.sentence for e in expressions))
         self.column = [texts.index(e.sentence) for e in expressions] if len(texts) < len(expressions) else None
-        with self.timed("text"), engine._autocast():
+        with self.timed("text"), engine.autocast():
             encoded = self.model.encode_expressions(*(x.to(engine.device) for x in engine.tokenize(texts)))
             self.sentences = self.model.prepare_sentences(*encoded)
-            self.shift = engine.calibration(_mean_word(*encoded)) if engine.calibration else None
+            self.shift = engine.calibration(mean_word(*encoded)) if engine.calibration else None
             engine._points |= _points(texts, self.sentences)
         report.sentences = len(texts)
         self.boxes = torch.from_numpy(video.normalised(tracks.box)).float().to(engine.device)
@@ -264,7 +265,7 @@ class _Run:
         return int((self.engine.memory_budget - sum(k.nbytes for k in self.kept.values())) // self.largest)
 
     def _encode(self, frames: list[int], images: Tensor) -> None:
-        with self.engine._autocast():
+        with self.engine.autocast():
             with self.timed("encode"):
                 maps = FrameMaps.from_maps(self.engine.encode_frames(images), images)
             with self.timed("sample"):
@@ -290,7 +291,7 @@ class _Run:
             at = np.flatnonzero(member.reshape(-1) == g)
             windows = self.plan.rows[rows[at]]  # (B, T)
             kept = [self.kept[f] for f in frames]
-            with self.engine._autocast():
+            with self.engine.autocast():
                 observed = [
                     torch.stack([k.observed[s][[k.place[int(r)] for r in windows[:, t]]] for t, k in enumerate(kept)], 1)
                     for s in range(len(kept[0].observed))
