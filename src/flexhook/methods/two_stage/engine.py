@@ -8,6 +8,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from torch import Tensor
 from flexhook.errors import ConfigError
 from flexhook.inference.pair_writer import PairWriter
 from flexhook.media.images import check_shape, resize
+from flexhook.methods.two_stage.folded import folded
 from flexhook.methods.two_stage.frame_maps import FrameMaps
 from flexhook.methods.two_stage.plan import ScoringPlan
 from flexhook.structures import Expression, TrackSet, Video
@@ -118,7 +120,8 @@ class ScoringEngine:
         self.device, self.dtype = torch.device(device), PRECISIONS[precision]
         self.frame_batch, self.max_pairs, self.memory_budget = frame_batch, max_pairs, memory_budget
         self.num_workers, self.calibration, self.smoothing = num_workers, calibration, smoothing
-        self.encode_frames = torch.compile(self.model.encode_frames, dynamic=False) if compile else self.model.encode_frames
+        encode = partial(self.model.encode_frames, visual=folded(self.model.visual, self.image_size))
+        self.encode_frames: Callable[[Tensor], list[Tensor]] = torch.compile(encode, dynamic=False) if compile else encode
         self._points: Points = {}
         self.clock: Callable[[], float] = time.perf_counter  # of the parts' seconds; a GPU works on after calls return
 
