@@ -7,6 +7,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 
 import flexhook.configuration.resolvers  # noqa: F401
+from flexhook.benchmarks import stream_speed
 from flexhook.benchmarks.made_up import made_up_video
 from flexhook.benchmarks.training_speed import COMMANDS
 from flexhook.commands.bench import run
@@ -31,6 +32,30 @@ def test_scoring_benchmark_agrees_with_the_one_window_path(capsys):
     assert "3 frames encoded once, 0 again" in out
     assert re.search(r"one more expression \(from 8 to 16\)", out)
     assert float(re.search(r"peak memory (\d+) MB", out)[1]) > 100
+
+
+def test_stream_benchmark_prints_latencies_and_the_price_of_a_sentence(capsys):
+    sizes = ["--frames", "3", "--tracks", "1", "3", "--sentences", "1", "12"]
+    assert run(["stream", "--toy", *sizes, "--accelerator", "cpu"]) == 0
+    out = capsys.readouterr().out
+    rows = re.findall(r"^([13]) +([\d.]+) +([\d.]+) +([\d.]+) +([\d.]+)$", out, re.M)
+    assert [row[0] for row in rows] == ["1", "3"]
+    for _, *times in rows:
+        assert all(0 < float(p50) <= float(p95) for p50, p95 in zip(times[::2], times[1::2], strict=True))
+    assert float(re.search(r"7 tracks x 20 sentences: ([\d.]+) frames per second", out)[1]) > 0
+    parts = dict(re.findall(r"(encode|sample|look|judge|other) ([\d.]+) ms", out))
+    assert len(parts) == 5
+    assert all(float(ms) > 0 for ms in parts.values())
+    assert re.search(r"one more sentence: [\d.]+ ms once, [\d.]+ of a frame's time", out)
+
+
+def test_stream_benchmark_fails_where_the_target_is_missed(monkeypatch):
+    monkeypatch.setattr(stream_speed, "EMBEDDED", stream_speed.TOY)
+    short = ["stream", "--frames", "2", "--tracks", "1", "--sentences", "1"]
+    for rate, added, status in ((0.001, 0.0, 0), (1e9, 0.0, 1), (0.001, 1e9, 1)):
+        monkeypatch.setattr(stream_speed, "FRAMES_PER_SECOND", rate)
+        monkeypatch.setattr(stream_speed, "cost_of_adding", lambda *arguments, added=added: added)
+        assert run(short) == status
 
 
 def test_training_benchmark_compares_the_three_kinds_of_items(capsys):
@@ -66,6 +91,7 @@ def test_the_projected_commands_train_as_measured(name):
         (["training", "--toy", "--expressions", "5000"], "5000 different sentences are asked for. Expected at most"),
         (["scoring", "--toy", "--expressions", "99999"], "99999 different sentences"),
         (["scoring", "--compare-precision"], "no model"),
+        (["stream", "--tracks", "0"], "too small"),
     ],
 )
 def test_mistakes_are_refused(argv, message):

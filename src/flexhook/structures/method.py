@@ -57,16 +57,31 @@ class Stream(Protocol):
 
         Args:
             frame: (height, width, 3) uint8 RGB.
-            tracks: The frame's tracks, for methods that score given ones.
+            tracks: The frame's tracks, for methods that score given ones; their frame indices are not looked at.
+
+        Returns:
+            Sentence -> result, whose tracks are in the frame with the number of frames before this one.
+
+        Raises:
+            flexhook.errors.InputError: The frame is not of the stream's size, or its tracks are missing or malformed. The
+                stream is as before.
         """
         ...
 
     def add(self, sentence: str) -> None:
-        """Answer for one more sentence from the next frame on."""
+        """Answer for one more sentence from the next frame on.
+
+        Raises:
+            flexhook.errors.ConfigError: It is empty, or answered already.
+        """
         ...
 
     def remove(self, sentence: str) -> None:
-        """Do not answer for a sentence any more."""
+        """Do not answer for a sentence any more.
+
+        Raises:
+            flexhook.errors.ConfigError: It is not answered.
+        """
         ...
 
 
@@ -182,7 +197,7 @@ class Method(ABC):
         """
 
     def stream(self, expressions: Sequence[str], frame_size: tuple[int, int]) -> Stream:
-        """Begin to answer expressions frame by frame.
+        """Begin to answer expressions frame by frame, after :meth:`prepare_inference`.
 
         Args:
             expressions: Sentences.

@@ -44,6 +44,7 @@ from flexhook.training.run_folder import (
     data_fingerprint,
     forget_results,
     meta,
+    note_checkpoint,
     point_latest,
     read_config,
     remark_lines,
@@ -165,6 +166,7 @@ def train_rank(cfg: DictConfig, reader: Reader | None = None) -> None:
     load_weights(method.module, read_checkpoint(best), best)
     if main:
         log.info(f"best checkpoint: {best}")
+        note_checkpoint(folder, best)
         if cfg.pictures:
             leave_curves(folder)
     if cfg.test and reader.video_names("test"):

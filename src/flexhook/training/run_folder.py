@@ -130,6 +130,31 @@ def note_remarks(folder: Path, said: Sequence[str]) -> None:
     write_json(path, content | {"remarks": list(said)})
 
 
+def note_checkpoint(folder: Path, checkpoint: Path) -> None:
+    """Put the name of the checkpoint that a training chose into its meta.json."""
+    path = folder / "meta.json"
+    write_json(path, json.loads(path.read_text()) | {"checkpoint": checkpoint.name})
+
+
+def chosen_checkpoint(folder: Path) -> Path:
+    """The checkpoint that a training chose, by its meta.json; the last one of a training that did not come to its end.
+
+    Raises:
+        InputError: It is no run folder, or it has no checkpoint.
+    """
+    name = None
+    try:
+        name = json.loads((folder / "meta.json").read_text()).get("checkpoint")
+    except (OSError, ValueError, AttributeError):  # a run that was stopped, or a folder of checkpoints alone
+        pass
+    for file in (name, "last.ckpt"):
+        path = folder / "checkpoints" / Path(str(file)).name
+        if file and path.is_file():
+            return path
+    raise InputError("there is no checkpoint", file=folder, expected="a run folder with checkpoints/, or a checkpoint file",
+                     hint="Name one that `flexhook train` made, such as outputs/latest")
+
+
 def _cpu() -> str:
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from flexhook.methods.two_stage.decoder_base import Decoder, TextTokens, select_rows
+from flexhook.methods.two_stage.decoder_base import Decoder, TextTokens, join_rows, select_rows
 from flexhook.methods.two_stage.layers import AttentionBlock, GroupedTokens, OwnTokens, SharedTokens, TokenSet
 
 
@@ -36,6 +36,18 @@ class Memory:
         """As seen from windows: ``index`` (B, N) gives each window its own sequences, a slice shares some among all."""
         return Memory([select_rows(k, index) for k in self.key], [select_rows(v, index) for v in self.value],
                       None if self.mask is None else select_rows(self.mask, index))
+
+    def join(self, other: Memory) -> Memory:
+        """The sentences of both, padded to one length."""
+        assert self.mask is not None and other.mask is not None
+        return Memory([join_rows(a, b) for a, b in zip(self.key, other.key, strict=True)],
+                      [join_rows(a, b) for a, b in zip(self.value, other.value, strict=True)],
+                      join_rows(self.mask, other.mask))
+
+    def keep(self, rows: Tensor) -> Memory:
+        """The sequences of some rows (V,)."""
+        return Memory([k[rows] for k in self.key], [v[rows] for v in self.value],
+                      None if self.mask is None else self.mask[rows])
 
     def at(self, scale: int) -> OwnTokens:
         """The token set of one scale, after ``select``."""

@@ -33,6 +33,20 @@ class SentenceState:
     memory: Any
     points: list[Tensor] | None
 
+    def __len__(self) -> int:
+        return len(self.memory)
+
+    def join(self, other: SentenceState) -> SentenceState:
+        """The sentences of both, those of ``other`` behind."""
+        points = None
+        if self.points is not None and other.points is not None:
+            points = [torch.cat(pair) for pair in zip(self.points, other.points, strict=True)]
+        return SentenceState(self.memory.join(other.memory), points)
+
+    def keep(self, rows: Tensor) -> SentenceState:
+        """The sentences of some rows (V,)."""
+        return SentenceState(self.memory.keep(rows), None if self.points is None else [p[rows] for p in self.points])
+
 
 class FirstMaps(nn.Module):
     """A visual encoder without its coarsest maps.
@@ -168,16 +182,24 @@ class FlexHook(ReferringModel):
         return self.hook.conditioning.hidden(maps, index, sentences.points)
 
     def judge(
-        self, boxes: Tensor, observed: list[Tensor], looked: list[Tensor], sentences: SentenceState, max_pairs: int
+        self,
+        boxes: Tensor,
+        observed: list[Tensor],
+        looked: list[Tensor],
+        sentences: SentenceState,
+        max_pairs: int,
+        group: Tensor | None = None,
     ) -> Tensor:
-        """Last-scale logits of windows that look at the same T frames against all sentences.
+        """Last-scale logits of windows against all sentences.
 
         Args:
             boxes: (B, T, 4) fractions.
             observed: Per scale (B, T, h_s * w_s, C_s) from :meth:`observe`.
-            looked: Per scale (U, M, C_s), the mean over the window's frames of :meth:`look`; empty without conditioning.
+            looked: Per scale (U, M, C_s), the mean over the windows' frames of :meth:`look`, where all windows look at the same
+                T frames; (G, U, M, C_s) of G groups of windows; empty without conditioning.
             sentences: The U sentences.
             max_pairs: (window, expression) pairs decoded at a time.
+            group: (B,) int64, each window's group; None where all look at the same frames.
 
         Returns:
             (B, U, 2) logits (no, yes).
@@ -185,12 +207,17 @@ class FlexHook(ReferringModel):
         points = [p.unflatten(0, boxes.shape[:2]) for p in self.hook.target.coordinates(boxes.flatten(0, 1))]
         trajectory = self.decoder.trajectory_memory(self.temporal(observed, points))
         conditioning = self.hook.conditioning
-        reference = None if conditioning is None else self.decoder.reference_memory(conditioning.tokens(looked))
+        reference = None
+        if conditioning is not None:
+            tokens = conditioning.tokens(looked)
+            reference = self.decoder.reference_memory(tokens if group is None else [t.flatten(0, 1) for t in tokens])
         count, step = len(sentences.memory), max(max_pairs // len(boxes), 1)
+        index = None if group is None else group[:, None] * count + torch.arange(count, device=group.device)  # (B, U)
         parts = []
         for start in range(0, count, step):
-            part = slice(start, start + step)
-            seen = None if reference is None else reference.select(part)
+            part, seen = slice(start, start + step), None
+            if reference is not None:
+                seen = reference.select(part) if index is None else reference.grouped(index[:, part])
             words = sentences.memory.select(part)
             parts.append(self.decoder.decode(boxes, trajectory, words, seen, last_only=True)[:, 0])
         return torch.cat(parts, dim=1)

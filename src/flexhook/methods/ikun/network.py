@@ -150,7 +150,13 @@ class IKUN(ReferringModel):
         return []
 
     def judge(
-        self, boxes: Tensor, observed: list[Tensor], looked: list[Tensor], sentences: SentenceVectors, max_pairs: int
+        self,
+        boxes: Tensor,
+        observed: list[Tensor],
+        looked: list[Tensor],
+        sentences: SentenceVectors,
+        max_pairs: int,
+        group: Tensor | None = None,
     ) -> Tensor:
         """Logits of windows against all sentences.
 
@@ -160,6 +166,7 @@ class IKUN(ReferringModel):
             looked: Empty.
             sentences: The U sentences.
             max_pairs: (window, expression) pairs decided at a time.
+            group: Not looked at.
 
         Returns:
             (B, U, 2) logits (no, yes).

@@ -35,6 +35,14 @@ class SentenceVectors:
         one, two = self.pooled[index], self.projected[index]
         return SentenceVectors(one[None], two[None]) if isinstance(index, slice) else SentenceVectors(one, two)
 
+    def join(self, other: SentenceVectors) -> SentenceVectors:
+        """The sentences of both."""
+        return SentenceVectors(torch.cat([self.pooled, other.pooled]), torch.cat([self.projected, other.projected]))
+
+    def keep(self, rows: Tensor) -> SentenceVectors:
+        """The sentences of some rows (V,)."""
+        return SentenceVectors(self.pooled[rows], self.projected[rows])
+
 
 class CosineMatcher(nn.Module):
     """The cosine of projected visual and sentence features, as two logits whose difference it is.

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from flexhook.errors import ConfigError
 
@@ -25,6 +26,16 @@ def select_rows(x: Tensor, index: Tensor | slice) -> Tensor:
     if isinstance(index, slice):
         return x[index][None]
     return x.index_select(0, index.flatten()).unflatten(0, index.shape)  # its gradient is faster than x[index]'s
+
+
+def join_rows(first: Tensor, second: Tensor) -> Tensor:
+    """Rows of both: (R, K, ...) and (S, L, ...) -> (R + S, max(K, L), ...), the shorter ones filled with zeros (False)."""
+    length = max(first.shape[1], second.shape[1])
+
+    def filled(x: Tensor) -> Tensor:
+        return F.pad(x, (*(0, 0) * (x.dim() - 2), 0, length - x.shape[1])) if x.shape[1] < length else x
+
+    return torch.cat([filled(first), filled(second)])
 
 
 @dataclass
@@ -47,6 +58,15 @@ class TextTokens:
     def select(self, index: Tensor | slice) -> TextTokens:
         """Sentences of windows, ``index`` as for :func:`select_rows`."""
         return TextTokens(select_rows(self.tokens, index), select_rows(self.mask, index), self.position)
+
+    def join(self, other: TextTokens) -> TextTokens:
+        """The sentences of both, padded to one length."""
+        position = self.position if len(self.position) >= len(other.position) else other.position
+        return TextTokens(join_rows(self.tokens, other.tokens), join_rows(self.mask, other.mask), position)
+
+    def keep(self, rows: Tensor) -> TextTokens:
+        """The sentences of some rows (V,)."""
+        return TextTokens(self.tokens[rows], self.mask[rows], self.position)
 
 
 @dataclass
@@ -74,7 +94,7 @@ class Decoder(nn.Module):
     The model calls the memories and :meth:`decode`, which here pass plain tokens on to :meth:`forward`. A decoder that computes
     parts of its work once per sentence, per frame or per window overrides them
     (:class:`~flexhook.methods.flexhook.decoder.PairwiseCorrespondenceDecoder`). Such a memory has ``select``, that of sentences
-    ``len()`` and that of reference tokens ``grouped``, too.
+    ``len()``, ``join`` and ``keep`` (streams add and remove sentences), and that of reference tokens ``grouped``, too.
 
     Several processes (DDP) refuse parameters without gradient: ``forward`` has to use ``text.position`` (without conditioning
     nothing else does) and, with :attr:`box_queries`, ``queries``.

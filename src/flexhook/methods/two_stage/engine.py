@@ -8,6 +8,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from torch import Tensor
 from flexhook.errors import ConfigError
 from flexhook.inference.pair_writer import PairWriter
 from flexhook.media.images import check_shape, resize
+from flexhook.methods.two_stage.folded import folded
 from flexhook.methods.two_stage.frame_maps import FrameMaps
 from flexhook.methods.two_stage.plan import ScoringPlan
 from flexhook.structures import Expression, TrackSet, Video
@@ -118,11 +120,13 @@ class ScoringEngine:
         self.device, self.dtype = torch.device(device), PRECISIONS[precision]
         self.frame_batch, self.max_pairs, self.memory_budget = frame_batch, max_pairs, memory_budget
         self.num_workers, self.calibration, self.smoothing = num_workers, calibration, smoothing
-        self.encode_frames = torch.compile(self.model.encode_frames, dynamic=False) if compile else self.model.encode_frames
+        encode = partial(self.model.encode_frames, visual=folded(self.model.visual, self.image_size))
+        self.encode_frames: Callable[[Tensor], list[Tensor]] = torch.compile(encode, dynamic=False) if compile else encode
         self._points: Points = {}
         self.clock: Callable[[], float] = time.perf_counter  # of the parts' seconds; a GPU works on after calls return
 
-    def _autocast(self):
+    def autocast(self) -> Any:
+        """The context of the precision."""
         if self.dtype is None:
             return contextlib.nullcontext()
         return torch.autocast(self.device.type, dtype=self.dtype)
@@ -133,7 +137,7 @@ class ScoringEngine:
         ids, mask = (x.to(self.device) for x in self.tokenize(list(sentences)))
         starts = range(0, len(ids), SENTENCES_AT_ONCE)
         parts = (slice(start, start + SENTENCES_AT_ONCE) for start in starts)
-        return torch.cat([_mean_word(*self.model.encode_expressions(ids[part], mask[part])) for part in parts])
+        return torch.cat([mean_word(*self.model.encode_expressions(ids[part], mask[part])) for part in parts])
 
     @torch.inference_mode()
     def reference_points(self, sentences: Sequence[str]) -> Points:
@@ -141,7 +145,7 @@ class ScoringEngine:
         left = [sentence for sentence in dict.fromkeys(sentences) if sentence not in self._points]
         for start in range(0, len(left), SENTENCES_AT_ONCE):
             part = left[start : start + SENTENCES_AT_ONCE]
-            with self._autocast():
+            with self.autocast():
                 encoded = self.model.encode_expressions(*(x.to(self.device) for x in self.tokenize(part)))
                 self._points |= _points(part, self.model.prepare_sentences(*encoded))
         return {sentence: self._points[sentence] for sentence in sentences if sentence in self._points}
@@ -178,7 +182,7 @@ class ScoringEngine:
         return report
 
 
-def _mean_word(tokens: Tensor, mask: Tensor) -> Tensor:
+def mean_word(tokens: Tensor, mask: Tensor) -> Tensor:
     """The mean of the words of sentences: (U, L, D), (U, L) -> (U, D)."""
     return (tokens * mask[..., None]).sum(1) / mask.sum(1, keepdim=True)
 
@@ -199,10 +203,10 @@ class _Run:
         self.plan, self.report = plan, report
         texts = list(dict.fromkeys(e.sentence for e in expressions))
         self.column = [texts.index(e.sentence) for e in expressions] if len(texts) < len(expressions) else None
-        with self.timed("text"), engine._autocast():
+        with self.timed("text"), engine.autocast():
             encoded = self.model.encode_expressions(*(x.to(engine.device) for x in engine.tokenize(texts)))
             self.sentences = self.model.prepare_sentences(*encoded)
-            self.shift = engine.calibration(_mean_word(*encoded)) if engine.calibration else None
+            self.shift = engine.calibration(mean_word(*encoded)) if engine.calibration else None
             engine._points |= _points(texts, self.sentences)
         report.sentences = len(texts)
         self.boxes = torch.from_numpy(video.normalised(tracks.box)).float().to(engine.device)
@@ -264,7 +268,7 @@ class _Run:
         return int((self.engine.memory_budget - sum(k.nbytes for k in self.kept.values())) // self.largest)
 
     def _encode(self, frames: list[int], images: Tensor) -> None:
-        with self.engine._autocast():
+        with self.engine.autocast():
             with self.timed("encode"):
                 maps = FrameMaps.from_maps(self.engine.encode_frames(images), images)
             with self.timed("sample"):
@@ -290,7 +294,7 @@ class _Run:
             at = np.flatnonzero(member.reshape(-1) == g)
             windows = self.plan.rows[rows[at]]  # (B, T)
             kept = [self.kept[f] for f in frames]
-            with self.engine._autocast():
+            with self.engine.autocast():
                 observed = [
                     torch.stack([k.observed[s][[k.place[int(r)] for r in windows[:, t]]] for t, k in enumerate(kept)], 1)
                     for s in range(len(kept[0].observed))

@@ -17,6 +17,7 @@ from flexhook.inference.result_writer import BlockWriter
 from flexhook.methods.two_stage.engine import Points, ScoringEngine
 from flexhook.methods.two_stage.feature_cache import visual_settings
 from flexhook.methods.two_stage.module import ReferringModule
+from flexhook.methods.two_stage.stream import FORGET_AFTER, TwoStageStream
 from flexhook.methods.two_stage.window_data import WindowData
 from flexhook.structures import Expression, Video
 from flexhook.structures.disk_cache import cache_folder
@@ -180,6 +181,13 @@ class TwoStageMethod(Method):
         again = f", {report.frames_again} frames encoded again" if report.frames_again else ""
         return PredictionReport(
             report.frames, f"{report.windows} windows x {report.expressions} expressions, {report.frames} frames{again}")
+
+    def stream(
+        self, expressions: Sequence[str], frame_size: tuple[int, int], forget_after: int = FORGET_AFTER, smoothing: int = 0
+    ) -> TwoStageStream:
+        """As of the parent; the options are those of :class:`~flexhook.methods.two_stage.stream.TwoStageStream`."""
+        assert self.engine is not None
+        return TwoStageStream(self.engine, expressions, frame_size, forget_after, smoothing)
 
     def write_extras(
         self, folder: Path, expressions: Mapping[str, Sequence[Expression]], kept: Sequence[str] = ()

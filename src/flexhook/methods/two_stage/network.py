@@ -107,11 +107,16 @@ class ReferringModel(nn.Module):
         super().__init__()
         self.visual, self.text, self.num_frames = visual, text, num_frames
 
-    def encode_frames(self, images: Tensor) -> list[Tensor]:
-        """Feature maps of unique frames: (F, 3, H, W) uint8 RGB -> per scale (F, C_s, h, w)."""
+    def encode_frames(self, images: Tensor, visual: Any = None) -> list[Tensor]:
+        """Feature maps of unique frames: (F, 3, H, W) uint8 RGB -> per scale (F, C_s, h, w).
+
+        Args:
+            images: The frames.
+            visual: A copy of the visual encoder to use instead of the model's own.
+        """
         x = images.to(next(self.parameters()).dtype) / 255
         mean, std = (x.new_tensor(v)[:, None, None] for v in (self.visual.mean, self.visual.std))
-        return self.visual((x - mean) / std)
+        return (self.visual if visual is None else visual)((x - mean) / std)
 
     def encode_expressions(self, ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """Text tokens of unique sentences, padding cut off after the longest: (U, L), (U, L) -> (U, L', D), (U, L')."""

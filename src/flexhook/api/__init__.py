@@ -1,0 +1,8 @@
+"""The Python interface: load a model, predict videos, follow a live stream. ``flexhook`` itself has these names, too."""
+
+from flexhook.api.live import LiveStream
+from flexhook.api.loading import load
+from flexhook.api.model import Model
+from flexhook.api.results import Prediction, SentenceResult
+
+__all__ = ["LiveStream", "Model", "Prediction", "SentenceResult", "load"]
