@@ -14,8 +14,8 @@ import torch
 from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.pytorch.callbacks import ModelCheckpoint
 
+from flexhook.encoders.weight_files import weights_fingerprint
 from flexhook.errors import InputError
-from flexhook.structures.digests import Digest
 from flexhook.structures.files import atomic_write
 from flexhook.training.csv_log import keep_rows
 
@@ -166,15 +166,6 @@ def _misformed(checkpoint: Any) -> str | None:
     if not isinstance(state, dict) or not all(isinstance(k, str) and isinstance(v, torch.Tensor) for k, v in state.items()):
         return "its state_dict holds something else than tensors by name"
     return None
-
-
-def weights_fingerprint(module: torch.nn.Module) -> str:
-    """A digest of a module's class, parameters and buffers (names, shapes, values)."""
-    found = Digest(type(module).__qualname__)
-    for name, tensor in module.state_dict().items():
-        found.add(f"{name}{tuple(tensor.shape)}{tensor.dtype}")
-        found.add(tensor.detach().cpu().reshape(-1).contiguous().view(torch.uint8).numpy())
-    return found.hex()
 
 
 def load_weights(module: torch.nn.Module, checkpoint: dict, path: str | Path) -> None:
