@@ -19,12 +19,12 @@ FOREGROUND = 255
 class BackgroundSubtraction:
     """What differs from the background that a mixture of Gaussians per pixel has learnt (MOG2, of OpenCV).
 
-    For fixed cameras only. An object that stands still becomes background after some hundred frames, and what it leaves is
-    found for as long.
+    For fixed cameras only. An object that stands still becomes background after about a tenth of ``history`` frames, and
+    the place that it leaves is found for as long.
 
     Args:
-        history: Frames that the background is learnt from. A larger value lets objects stand longer before they are
-            absorbed, and follows changes of light more slowly.
+        history: Frames that the background is learnt from; 1 / history is the learning rate. A larger value lets objects
+            stand longer before they are absorbed, and follows changes of light more slowly.
         variance_threshold: Squared distance from the background, in variances, from which a pixel is foreground. A larger
             value finds less and is disturbed less by noise.
         detect_shadows: Leave out shadows, where OpenCV tells them. Slower.
@@ -43,13 +43,13 @@ class BackgroundSubtraction:
 
     def __init__(
         self,
-        history: int = 300,
+        history: int = 1000,
         variance_threshold: float = 25.0,
         detect_shadows: bool = True,
         min_area: float = 0.001,
         max_area: float = 0.5,
         join: int = 9,
-        warmup: int = 5,
+        warmup: int = 3,
         name: str = "object",
     ) -> None:
         if history < 1 or variance_threshold <= 0 or not 0 <= min_area < max_area <= 1 or join < 0 or warmup < 0:
@@ -77,12 +77,13 @@ class BackgroundSubtraction:
         return f"BackgroundSubtraction {cv2.__version__} {settings}"
 
     def _detect(self, frame: np.ndarray) -> Detections:
-        mask = (self._model.apply(np.ascontiguousarray(frame[..., ::-1])) == FOREGROUND).astype(np.uint8)
         self._seen += 1
+        rate = -1.0 if self._seen <= self.warmup else 1 / self.history  # MOG2's own rate begins with absorbing everything
+        mask = (self._model.apply(np.ascontiguousarray(frame[..., ::-1]), learningRate=rate) == FOREGROUND).astype(np.uint8)
         if self._seen <= self.warmup:
             return make_detections([])
         raw = cv2.morphologyEx(mask, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
-        width = round(self.join * frame.shape[0] / 480)
+        width = round(self.join * frame.shape[0] / 480) // 2 * 2 + 1  # an even kernel moves what it closes
         closed = cv2.morphologyEx(raw, cv2.MORPH_CLOSE, np.ones((width, width), np.uint8)) if width > 1 else raw
         _, _, parts, _ = cv2.connectedComponentsWithStats(closed)
         x, y, w, h = parts[1:, :4].T  # the first one is the background
