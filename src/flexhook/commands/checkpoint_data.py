@@ -12,6 +12,9 @@ from flexhook.commands.run_data import found_root, moved
 from flexhook.errors import ConfigError
 from flexhook.trackers.build import HINT
 
+#: Groups that the configuration of a tracker refers to.
+TRACKER_GROUPS = ("detector", "associator")
+
 
 def use_data(
     cfg: DictConfig, trained: DictConfig, overrides: Sequence[str], say: Callable[[str], object], needs_tracks: bool = True
@@ -54,6 +57,9 @@ def use_data(
         trained.data = OmegaConf.to_container(data, resolve=True)
     if given or other:
         trained.tracker = OmegaConf.to_container(cfg.tracker, resolve=False) if cfg.get("tracker") else None
+        for group in TRACKER_GROUPS:
+            if cfg.get(group):
+                trained[group] = OmegaConf.to_container(cfg[group], resolve=False)
         if not needs_tracks:
             return
         if not trained.tracker:

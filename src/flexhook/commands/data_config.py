@@ -13,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
+from flexhook.commands.checkpoint_data import TRACKER_GROUPS
 from flexhook.configuration.mistakes import input_error_behind, yaml_mistake
 from flexhook.configuration.resolvers import config_folder
 from flexhook.datasets.dataset import Dataset
@@ -21,6 +22,9 @@ from flexhook.errors import ConfigError, FlexHookError
 from flexhook.structures.protocols import Tracker
 from flexhook.trackers.build import build_tracker
 from flexhook.trackers.mot_files import TrackerFiles
+
+#: Groups that overrides of a dataset may be about; detector and associator are those of tracker=detect.
+GROUPS = ("data", "tracker", *TRACKER_GROUPS)
 
 
 def add_data_arguments(parser: argparse.ArgumentParser) -> None:
@@ -54,7 +58,8 @@ def compose_data(overrides: Sequence[str], config_dir: str | Path | None = None)
     if not named:
         expected = f"data=NAME with one of {', '.join(names)}, or one of your own with --config-dir"
         raise ConfigError("no dataset is named", expected=expected)
-    wrong = [o for o in overrides if not o.lstrip("+~").startswith(("data=", "data.", "tracker=", "tracker."))]
+    known = tuple(f"{group}{mark}" for group in GROUPS for mark in "=.")
+    wrong = [o for o in overrides if not o.lstrip("+~").startswith(known)]
     if wrong:
         raise ConfigError(f"'{wrong[0]}' is not about data", expected="KEY=VALUE with a key below data or tracker")
     given = [o.lstrip("+") if o.startswith("+data=") else o for o in overrides]

@@ -21,6 +21,7 @@ from flexhook.errors import FlexHookError, Stopped
 COMMANDS = {
     "train": "train a referring model, then score, evaluate and picture it (Hydra)",
     "score": "score every (observation, expression) of whole videos with a checkpoint (Hydra)",
+    "track": "tracks from raw video or a dataset's pictures: detector and associator, as MOT files (Hydra)",
     "predict": "trajectories that sentences refer to, for a video and somebody's tracks (Hydra)",
     "evaluate": "HOTA and its parts from scores or from a folder of gt.txt/predict.txt (Hydra)",
     "data": "make, prepare, check and count datasets",

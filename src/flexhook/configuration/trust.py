@@ -61,6 +61,10 @@ PARTS: dict[str, str] = {
     "flexhook.encoders.swin.SwinEncoder": _TIMM,
     "flexhook.encoders.text.TransformersTextEncoder": "model length pretrained tokenizer config dropout",
     "flexhook.encoders.visual.TimmVisualEncoder": _TIMM,
+    "flexhook.methods.detector.embedded.EmbeddedDetector": "weights threshold device",
+    "flexhook.methods.detector.method.DetectorMethod": "name",
+    "flexhook.methods.detector.network.DetectorNetwork":
+        "visual classes width num_convs center_radius iou_threshold max_detections",
     "flexhook.methods.flexhook.alignment.TrajectoryAlignment": "queries weight positive_weight scale offset",
     "flexhook.methods.flexhook.decoder.PairwiseCorrespondenceDecoder": "heads",
     "flexhook.methods.flexhook.hook.CHook": "num_reference_points heads finest",
@@ -74,6 +78,27 @@ PARTS: dict[str, str] = {
     "flexhook.methods.two_stage.cosine.CosineDecoder": "",
     "flexhook.methods.two_stage.method.TwoStageMethod": "name",
     "flexhook.synthetic.TrackerErrors": "scale miss miss_length jitter jitter_memory fragment switch invent invent_length",
+    "flexhook.trackers.associators.algorithms.BotSort":
+        "lost_track_buffer track_activation_threshold minimum_consecutive_frames minimum_iou_threshold_first_assoc "
+        "minimum_iou_threshold_second_assoc minimum_iou_threshold_unconfirmed_assoc high_conf_det_threshold enable_cmc "
+        "cmc_method cmc_downscale class_agnostic",
+    "flexhook.trackers.associators.algorithms.ByteTrack":
+        "lost_track_buffer track_activation_threshold minimum_consecutive_frames minimum_iou_threshold high_conf_det_threshold "
+        "class_agnostic",
+    "flexhook.trackers.associators.algorithms.OCSort":
+        "lost_track_buffer minimum_consecutive_frames minimum_iou_threshold direction_consistency_weight "
+        "high_conf_det_threshold delta_t class_agnostic",
+    "flexhook.trackers.associators.algorithms.Sort":
+        "lost_track_buffer track_activation_threshold minimum_consecutive_frames minimum_iou_threshold class_agnostic",
+    "flexhook.trackers.detect.DetectingTracker":
+        "detector associator min_confidence recover fill_gaps min_length vote_class frame_rate batch_size",
+    "flexhook.trackers.detectors.background.BackgroundSubtraction":
+        "history variance_threshold detect_shadows min_area max_area join warmup name",
+    "flexhook.trackers.detectors.grounding_dino.GroundingDino": "prompts model threshold iou_threshold device",
+    "flexhook.trackers.detectors.mot.MotDetections": "root pattern first_frame classes min_confidence",
+    "flexhook.trackers.detectors.torchvision_detector.TorchvisionDetector":
+        "model weights threshold classes labels image_size device",
+    "flexhook.trackers.detectors.transformers_detector.TransformersDetector": "model threshold classes image_size device",
     "flexhook.trackers.mot_files.TrackerFiles":
         "root layout classes first_frame min_confidence size pattern beyond_end empty_boxes unidentified",
     "flexhook.trackers.simulated.SimulatedTracks": "errors seed",

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from flexhook.encoders.hub import first_line
 from flexhook.errors import InputError
+from flexhook.structures.digests import Digest
 
 WEIGHTS = ("model.safetensors", "open_clip_model.safetensors", "pytorch_model.bin")
 WRAPPERS = ("model", "state_dict", "model_state_dict", "module")
@@ -109,3 +110,12 @@ def state_dict(content: Any, path: Path) -> dict[str, Tensor]:
             expected=f"tensors by name, at the top or under one of {', '.join(WRAPPERS)}",
         )
     return {str(name).removeprefix("module."): tensor for name, tensor in content.items()}
+
+
+def weights_fingerprint(module: torch.nn.Module) -> str:
+    """A digest of a module's class, parameters and buffers (names, shapes, values)."""
+    found = Digest(type(module).__qualname__)
+    for name, tensor in module.state_dict().items():
+        found.add(f"{name}{tuple(tensor.shape)}{tensor.dtype}")
+        found.add(tensor.detach().cpu().reshape(-1).contiguous().view(torch.uint8).numpy())
+    return found.hex()

@@ -11,7 +11,7 @@ import numpy as np
 
 from flexhook.datasets.cache import state_of
 from flexhook.datasets.check import CheckedTracker
-from flexhook.datasets.mot import UNIDENTIFIED, read_mot, write_mot
+from flexhook.datasets.mot import CLASSES, UNIDENTIFIED, read_class_names, read_mot, write_mot
 from flexhook.datasets.mot_rows import mot_lines
 from flexhook.datasets.problems import Report, ignore, strict
 from flexhook.errors import ConfigError, InputError
@@ -23,6 +23,9 @@ LAYOUTS = {"per_class": "{video}/{class}/predict.txt", "per_video": "{video}.txt
 
 class TrackerFiles:
     """Tracker output as MOT files: one per video, one per video and class, or a single one.
+
+    Where a file has ``classes.txt`` beside it, as `flexhook track` leaves it, the eighth column is the class: line k of that
+    file names class k. The layout ``per_class`` tells classes by folders and does not look at it.
 
     Args:
         root: Folder of the tracker's output, or the file of the layout ``"single"``.
@@ -90,7 +93,9 @@ class TrackerFiles:
     def key(self, video: Video) -> str:
         """Class, settings, and names, sizes and times of the files."""
         settings = {k: v for k, v in vars(self).items() if k not in ("root", "pattern")}
-        return f"TrackerFiles {json.dumps(settings)} {video.size} {video.num_frames} {state_of(self.files(video.name))}"
+        files = self.files(video.name)
+        names = [path.parent / CLASSES for path in files if not self.classes and (path.parent / CLASSES).is_file()]
+        return f"TrackerFiles {json.dumps(settings)} {video.size} {video.num_frames} {state_of([*files, *names])}"
 
     def checked(self) -> CheckedTracker:
         """The tracker as the data check examines it."""
@@ -121,16 +126,17 @@ class TrackerFiles:
                 shift = 0 if largest is None else largest + (1 if tracks.identity.min() == 0 else 0)
                 identity = tracks.identity + shift
                 largest = int(identity.max())
-                parts.append((tracks, identity, np.full(len(tracks), category if self.classes else -1)))
+                parts.append((tracks, identity, np.full(len(tracks), category) if self.classes else tracks.category))
+        categories = self.classes or (parts[0][0].categories if parts else ())
         if not parts:
-            return TrackSet.empty(self.classes)
+            return TrackSet.empty(categories)
         return TrackSet.build(
             np.concatenate([t.frame for t, _, _ in parts]),
             np.concatenate([i for _, i, _ in parts]),
             np.concatenate([t.box for t, _, _ in parts]),
             np.concatenate([c for _, _, c in parts]),
             np.concatenate([t.confidence for t, _, _ in parts]),
-            self.classes,
+            categories,
         )
 
     def write(self, name: str, tracks: TrackSet) -> None:
@@ -146,6 +152,7 @@ class TrackerFiles:
             min_confidence=self.min_confidence,
             drop_empty=self.empty_boxes == "drop",
             unidentified=self.unidentified,
+            categories=() if self.classes else read_class_names(path.parent),
             report=report,
         )
         beyond = tracks.frame >= video.num_frames

@@ -11,8 +11,8 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.utilities import rank_zero_only
 
 from flexhook import __version__
+from flexhook.encoders.weight_files import weights_fingerprint
 from flexhook.structures.method import Method
-from flexhook.training.checkpoints import weights_fingerprint
 
 
 class EpochLine(Callback):

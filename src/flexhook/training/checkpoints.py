@@ -14,8 +14,8 @@ import torch
 from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.pytorch.callbacks import ModelCheckpoint
 
+from flexhook.encoders.weight_files import weights_fingerprint
 from flexhook.errors import InputError
-from flexhook.structures.digests import Digest
 from flexhook.structures.files import atomic_write
 from flexhook.training.checkpoint_file import HINT, require_checkpoint_file
 from flexhook.training.csv_log import keep_rows
@@ -178,15 +178,6 @@ def newest_checkpoint(folder: Path) -> Path | None:
         candidate = (step, path.name == "last.ckpt", path)
         best = candidate if best is None else max(best, candidate)
     return None if best is None else best[2]
-
-
-def weights_fingerprint(module: torch.nn.Module) -> str:
-    """A digest of a module's class, parameters and buffers (names, shapes, values)."""
-    found = Digest(type(module).__qualname__)
-    for name, tensor in module.state_dict().items():
-        found.add(f"{name}{tuple(tensor.shape)}{tensor.dtype}")
-        found.add(tensor.detach().cpu().reshape(-1).contiguous().view(torch.uint8).numpy())
-    return found.hex()
 
 
 def load_weights(module: torch.nn.Module, checkpoint: dict, path: str | Path) -> None:

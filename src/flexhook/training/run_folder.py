@@ -133,7 +133,7 @@ def note_remarks(folder: Path, said: Sequence[str]) -> None:
 def note_checkpoint(folder: Path, checkpoint: Path) -> None:
     """Put the name of the checkpoint that a training chose into its meta.json."""
     path = folder / "meta.json"
-    write_json(path, json.loads(path.read_text()) | {"checkpoint": checkpoint.name})
+    write_json(path, read_json(path) | {"checkpoint": checkpoint.name})
 
 
 def chosen_checkpoint(folder: Path) -> Path:
@@ -144,8 +144,8 @@ def chosen_checkpoint(folder: Path) -> Path:
     """
     name = None
     try:
-        name = json.loads((folder / "meta.json").read_text()).get("checkpoint")
-    except (OSError, ValueError, AttributeError):  # a run that was stopped, or a folder of checkpoints alone
+        name = read_json(folder / "meta.json").get("checkpoint")
+    except InputError:  # a run that was stopped, or a folder of checkpoints alone
         pass
     for file in (name, "last.ckpt"):
         path = folder / "checkpoints" / Path(str(file)).name

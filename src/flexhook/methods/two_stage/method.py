@@ -12,6 +12,7 @@ import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
+from flexhook.encoders.weight_files import weights_fingerprint
 from flexhook.errors import ConfigError, InputError
 from flexhook.inference.result_writer import BlockWriter
 from flexhook.methods.two_stage.engine import Points, ScoringEngine
@@ -26,7 +27,6 @@ from flexhook.structures.method import Method, PredictionReport
 from flexhook.structures.reference_points import NAME as REFERENCE_POINTS
 from flexhook.structures.reference_points import read_reference_points
 from flexhook.training.build import training_videos
-from flexhook.training.checkpoints import weights_fingerprint
 
 log = logging.getLogger(__name__)
 

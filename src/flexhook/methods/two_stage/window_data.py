@@ -11,12 +11,12 @@ from typing import Any
 
 import torch
 
+from flexhook.encoders.weight_files import weights_fingerprint
 from flexhook.media.image_cache import ImageCache
 from flexhook.methods.two_stage.collate import Collator, FrameLoader, Sentences
 from flexhook.methods.two_stage.feature_cache import FeatureCache, visual_settings
 from flexhook.sampling.items import TrainingItems
 from flexhook.structures import Video
-from flexhook.training.checkpoints import weights_fingerprint
 
 log = logging.getLogger(__name__)
 

@@ -1,0 +1,1 @@
+"""The embedded detector: FCOS on a frozen visual encoder, trained on any dataset with true boxes."""

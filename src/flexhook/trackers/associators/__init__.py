@@ -1,0 +1,1 @@
+"""Associators: what links the boxes of frames, see :class:`flexhook.structures.protocols.Associator`."""

@@ -1,0 +1,1 @@
+"""Detectors: what finds the boxes of single frames, see :class:`flexhook.structures.protocols.Detector`."""
