@@ -67,6 +67,18 @@ def test_a_job_that_sbatch_refuses_is_one_message_with_the_options(slurm, tmp_pa
     assert "hydra.launcher.partition" in line
 
 
+def test_an_sbatch_that_names_no_job_is_one_message_with_what_it_said(slurm, tmp_path):
+    (tmp_path / "bin/sbatch").write_text("#!/bin/sh\necho 'dry run: nothing is submitted'\n")
+    with start(["train", "-m", "launcher=slurm", "seed=0", f"hydra.sweep.dir={tmp_path}/sweep"], tmp_path) as process:
+        said = process.communicate(timeout=60)[0]
+    assert process.returncode == 2
+    assert "Traceback" not in said
+    line = said.splitlines()[-1]
+    assert line.startswith("flexhook train: sbatch did not say which job it has submitted: ")
+    assert "dry run: nothing is submitted" in line
+    assert "Submitted batch job NUMBER" in line
+
+
 def test_a_sweep_whose_jobs_are_refused_says_so_and_what_is_not_done(slurm, tmp_path):
     sweep = ["sweep", "window", "--seeds", "1", "launcher=slurm", "--no-report"]
     command = [sys.executable, "-m", "flexhook.commands.main", *sweep]

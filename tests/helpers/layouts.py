@@ -24,9 +24,9 @@ def compose(root, sizes, images, truth, expressions, options, splits=None):
     given = {"images": images, "truth": truth, "expressions": expressions}
     for option in list(options):
         part, _, name = option.partition("_")
-        if part in given and option not in ("images", "expressions") and given[part] is not None:
+        if part in given and option not in given and given[part] is not None:
             given[part] = (given[part][0], {**given[part][1], name: options.pop(option)})
-    given |= {part: options.pop(part) for part in ("images", "expressions") if part in options}
+    given |= {part: options.pop(part) for part in list(given) if part in options}
     made = {part: p[0](**p[1]) if isinstance(p, tuple) else p for part, p in given.items()}
     return options.pop("make", Dataset)(root, sizes=sizes, splits=splits, **made, **options)
 

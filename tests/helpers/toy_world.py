@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
 
@@ -15,6 +16,9 @@ from PIL import Image
 from tiny_model import TinyText, TinyVisual
 from tiny_video import SIZE, NumberedFrames, make_tracks
 from torch import nn
+
+from flexhook.datasets.frame_labels import FrameLabels
+from flexhook.datasets.problems import strict
 
 RULES = {
     "cars": lambda frame, identity: True,
@@ -45,6 +49,16 @@ class ToyText(TinyText):
 
     def forward(self, ids, mask):
         return self.dropout(super().forward(ids, mask))
+
+
+@dataclass
+class NotedLabels(FrameLabels):
+    """Per-frame labels that note every reading in the file that TOY_READS names."""
+
+    def read(self, video, report=strict):
+        with open(os.environ["TOY_READS"], "a") as file:
+            file.write(f"{video.name}\n")
+        return super().read(video, report)
 
 
 class KillAt(Callback):

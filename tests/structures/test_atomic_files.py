@@ -11,7 +11,7 @@ import pytest
 
 from flexhook.errors import InputError
 from flexhook.structures import files
-from flexhook.structures.files import allocate, atomic_folder, atomic_write, create_array
+from flexhook.structures.files import allocate, atomic_folder, atomic_link, atomic_write, create_array
 
 
 def full(*arguments):
@@ -145,3 +145,22 @@ def test_no_room_for_an_array_is_one_message_and_nothing_stays(tmp_path, monkeyp
          atomic_folder(tmp_path / "set") as work:
         create_array(work / "a.npy", np.uint8, (10,))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_link_replaces_the_one_before_and_what_dead_processes_left(tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        atomic_link(tmp_path / "latest", name)
+        assert os.readlink(tmp_path / "latest") == name
+    left = tmp_path / f".latest.{files._host()}.{2**22 + 1}-0.tmp"
+    left.symlink_to("a")
+    files._remove_stale.cache_clear()
+    atomic_link(tmp_path / "latest", "a")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a", "b", "latest"]
+
+
+def test_a_link_that_cannot_be_made_is_one_message_and_leaves_nothing(tmp_path):
+    (tmp_path / "latest").mkdir()
+    with pytest.raises(InputError, match="latest: the link cannot be made"):
+        atomic_link(tmp_path / "latest", ".")
+    assert [p.name for p in tmp_path.iterdir()] == ["latest"]

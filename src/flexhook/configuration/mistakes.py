@@ -46,6 +46,11 @@ def refused_submission(error: Exception) -> ConfigError | None:
         return ConfigError(f"sbatch refused the job: {said}", expected="options that the cluster accepts",
                            hint="Set hydra.launcher.partition, account, nodes, gpus_per_node, mem_gb or timeout_min; "
                                 "hydra.launcher.additional_parameters takes every other option of sbatch")
+    if type(error).__name__ == "FailedSubmissionError":  # of submitit, which need not be installed: sbatch ended well
+        said = " ".join(str(error).split())
+        return ConfigError(f"sbatch did not say which job it has submitted: {said}", expected="`Submitted batch job NUMBER`",
+                           hint="Run sbatch by hand: what stands before it on the PATH, such as a wrapper, may change its "
+                                "output; `squeue --me` tells whether the job waits")
     missing = isinstance(error, FileNotFoundError) and error.filename == "sbatch"
     if missing or (isinstance(error, RuntimeError) and 'Could not detect "srun"' in str(error)):
         return ConfigError("there is no SLURM on this machine", expected="srun and sbatch on the PATH",

@@ -10,6 +10,7 @@ from flexhook.datasets.assembly import assemble
 from flexhook.datasets.expression_files import Annotation, read_extra_sentences
 from flexhook.datasets.expression_merge import merge_annotations
 from flexhook.datasets.naming import Images
+from flexhook.datasets.part_code import code_of
 from flexhook.datasets.parts import Expressions, Truth, VideoPlace, one_of
 from flexhook.datasets.problems import MOST_FRAMES, Report, strict
 from flexhook.datasets.sizes import FrameSizes
@@ -97,8 +98,9 @@ class Dataset:
     def settings(self, name: str) -> str:
         """Everything but files that :meth:`read` depends on, as a text."""
         video = self.place(name)
-        parts = (self.images, self.sizes, self.truth, self.expressions, self.extra_sentences, self.on_missing_referent)
-        return repr((self.root.resolve(), video.key, video.test, *parts))
+        parts = (self.images, self.sizes, self.truth, self.expressions)
+        said = (self.root.resolve(), video.key, video.test, *parts, self.extra_sentences, self.on_missing_referent)
+        return f"{said!r} {code_of(type(self), *parts)}"
 
     def exists(self, name: str) -> bool:
         """Whether anything of the video is on disk."""

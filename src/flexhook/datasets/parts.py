@@ -1,7 +1,8 @@
 """The parts of which a dataset is composed: its images, the source of its true boxes, that of its expressions.
 
 A new layout is a class of one of the protocols below, named by ``_target_`` in a ``conf/data/NAME.yaml``. A part holds its
-configuration only, as the fields of a dataclass: their texts are part of the key of the cache.
+configuration only, as the fields of a dataclass: their texts are part of the key of the cache, and so is the part's source
+code. Videos of a part without ``__repr__`` (no dataclass) or without a source file are not kept in the cache.
 """
 
 from __future__ import annotations

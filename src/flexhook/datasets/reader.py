@@ -47,7 +47,10 @@ class Reader(Protocol):
         ...
 
     def settings(self, name: str) -> str:
-        """Everything but files that :meth:`read` depends on, as a text; equal texts and files give equal videos."""
+        """Everything but files that :meth:`read` depends on, as a text; equal texts and files give equal videos.
+
+        The code of exchangeable parts counts too (:func:`flexhook.datasets.part_code.code_of`).
+        """
         ...
 
 

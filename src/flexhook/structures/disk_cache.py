@@ -109,15 +109,21 @@ class DiskCache:
         """
         return self.folder / f"{name if stays_inside(name) else 'entry'}-{digest(*key)}"
 
-    def find(self, path: Path) -> Entry | None:
-        """The entry in a folder that :meth:`path` gave; None where it is absent or, with one notice, damaged."""
+    def find(self, path: Path, notice: bool = True) -> Entry | None:
+        """The entry in a folder that :meth:`path` gave; None where it is absent or, with one notice, damaged.
+
+        Args:
+            path: What :meth:`path` gave.
+            notice: Tell of a damaged entry.
+        """
         if not path.is_dir():
             return None
         try:
             _verify(path)
             return Entry(path)
         except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, RecursionError) as error:
-            log.warning("%s: the cache entry is damaged (%s) and is made anew", path, error)
+            log.log(logging.WARNING if notice else logging.DEBUG,
+                    "%s: the cache entry is damaged (%s) and is made anew", path, error)
             return None
 
     def make(self, path: Path, write: Callable[[EntryWriter], object]) -> Entry:

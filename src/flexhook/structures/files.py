@@ -68,6 +68,28 @@ def atomic_write(path: str | Path, *, sync: bool = True, hint: str | None = None
         temporary.unlink(missing_ok=True)
 
 
+def atomic_link(path: str | Path, target: str) -> None:
+    """Let the symbolic link ``path`` point to a folder, in place of a link that is there.
+
+    Args:
+        path: The link; its folder exists.
+        target: The folder, absolute or relative to that of the link.
+
+    Raises:
+        InputError: The link cannot be made.
+    """
+    path = Path(path)
+    temporary = temporary_name(path)
+    try:
+        _remove_stale(path.parent)
+        temporary.symlink_to(target, target_is_directory=True)
+        os.replace(temporary, path)
+    except OSError as error:
+        raise not_written(path, error, "link", "made") from None
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
 def write_json(path: str | Path, content: Any) -> None:
     """Write JSON with :func:`atomic_write`; arguments and errors as there."""
     with atomic_write(path) as temporary:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 import unicodedata
 from collections.abc import Iterable
+
+from flexhook.structures.digests import digest
 
 _LONGEST_NAME = 200
 
@@ -20,8 +21,7 @@ def slug(sentence: str) -> str:
     if name.startswith("."):
         name = "-" + name[1:]
     if len(name.encode()) > _LONGEST_NAME:
-        digest = hashlib.sha256(name.encode()).hexdigest()[:8]
-        name = name.encode()[: _LONGEST_NAME - 9].decode(errors="ignore") + "-" + digest
+        name = name.encode()[: _LONGEST_NAME - 9].decode(errors="ignore") + "-" + digest(name, length=8)
     return name
 
 

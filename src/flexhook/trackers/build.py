@@ -11,11 +11,13 @@ from flexhook.structures.protocols import Tracker
 HINT = "Set tracker=per_video or tracker=per_class with tracker.root=FOLDER of MOT files, tracker=simulated or tracker=truth"
 
 
-def build_tracker(cfg: DictConfig) -> Tracker:
+def build_tracker(cfg: DictConfig, cache_dir: str | None = None) -> Tracker:
     """The tracker of a run.
 
     Args:
         cfg: The composed configuration; the tracker's part is ``cfg.tracker``.
+        cache_dir: Folder of the caches, or ``off``, for a tracker that keeps tracks on disk, which is one with an attribute
+            ``cache_dir``; None for :func:`~flexhook.structures.disk_cache.cache_folder`'s.
 
     Raises:
         ConfigError: It has none, or one that makes no tracker.
@@ -24,4 +26,7 @@ def build_tracker(cfg: DictConfig) -> Tracker:
         raise ConfigError("there is no tracker", expected="tracker", hint=HINT)
     if "_target_" not in cfg.tracker:
         raise ConfigError("tracker does not make a tracker", expected="_target_ with a class, such as those of conf/tracker")
-    return instantiate(cfg.tracker)
+    tracker = instantiate(cfg.tracker)
+    if hasattr(tracker, "cache_dir"):
+        tracker.cache_dir = cache_dir
+    return tracker

@@ -26,14 +26,19 @@ class SimulatedTracks:
     Args:
         errors: Rates of its errors. A larger scale makes a worse tracker.
         seed: Seed of its errors.
+
+    Attributes:
+        cache_dir: Folder of the caches, or ``off``; None for :func:`~flexhook.structures.disk_cache.cache_folder`'s.
     """
+
+    cache_dir: str | None = None
 
     def __init__(self, errors: TrackerErrors, seed: int = 0) -> None:
         self.errors, self.seed = errors, seed
 
     def track(self, video: Video) -> TrackSet:
         """The video's true trajectories, with errors."""
-        return cached_tracks(self.key(video), lambda: simulate_tracker(video, self.errors, self.seed))
+        return cached_tracks(self.key(video), lambda: simulate_tracker(video, self.errors, self.seed), self.cache_dir)
 
     def key(self, video: Video) -> str:
         """The class, its settings, and the name, size, length and truth of the video."""

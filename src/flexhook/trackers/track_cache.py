@@ -17,16 +17,15 @@ log = logging.getLogger(__name__)
 _COLUMNS = ("frame", "identity", "box", "category", "confidence")
 
 
-def cached_tracks(key: str, make: Callable[[], TrackSet], folder: Path | None = None) -> TrackSet:
+def cached_tracks(key: str, make: Callable[[], TrackSet], cache_dir: str | Path | None = None) -> TrackSet:
     """Tracks from the cache, else made and kept there.
 
     Args:
         key: The tracker's :meth:`~flexhook.structures.protocols.Tracker.key` for the video.
         make: Makes the tracks.
-        folder: Folder of the caches; None for :func:`~flexhook.structures.disk_cache.cache_folder`, and without one nothing
-            is kept.
+        cache_dir: Folder of the caches, or ``off``, see :func:`~flexhook.structures.disk_cache.cache_folder`.
     """
-    folder = folder or cache_folder()
+    folder = cache_folder(cache_dir)
     if folder is None:
         return make()
     cache = DiskCache(folder / "tracks")

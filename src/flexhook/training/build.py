@@ -29,14 +29,35 @@ MAX_SIDE = 16_384
 DATA_PARTS = ("data.reader", "data.transform", "data.generator", "tracker")
 
 
-def build_reader(cfg: DictConfig) -> CachedReader:
-    """The dataset's reader with its cache; the synthetic world is made first where the configuration has a generator."""
+def build_reader(cfg: DictConfig, cache_dir: str | None = None) -> CachedReader:
+    """The dataset's reader with its cache; the synthetic world is made first where the configuration has a generator.
+
+    Args:
+        cfg: The configuration; its own ``cache_dir`` does not count: one from a file does not choose what is written.
+        cache_dir: Folder of the caches, or ``off``; None for :func:`~flexhook.structures.disk_cache.cache_folder`'s.
+    """
     if cfg.data.get("generator"):
         from flexhook.synthetic import ensure
 
         ensure(cfg.data.root, instantiate(cfg.data.generator))
     reader = instantiate(cfg.data.reader)
-    return CachedReader(instantiate(cfg.data.transform)(reader) if cfg.data.get("transform") else reader)
+    return CachedReader(instantiate(cfg.data.transform)(reader) if cfg.data.get("transform") else reader, cache_dir)
+
+
+def fill_read_cache(cfg: DictConfig, reader: CachedReader, share: tuple[int, int]) -> None:
+    """Read this process's share of the training and validation videos, before every process takes all from the cache.
+
+    Args:
+        cfg: The configuration.
+        reader: The dataset's reader.
+        share: (rank, number of processes) on this machine.
+
+    Raises:
+        InputError: A video is missing or malformed.
+    """
+    splits = [*cfg.protocol.get("train_on", ["train"]), cfg.protocol.validate_on]
+    names = (name for split in splits if split in reader.splits for name in reader.video_names(split))
+    reader.fill(list(dict.fromkeys(names)), share)
 
 
 def training_videos(cfg: DictConfig, reader: Reader) -> list[Video]:

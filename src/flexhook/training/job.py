@@ -18,13 +18,14 @@ from lightning.pytorch.strategies import DDPStrategy
 from omegaconf import DictConfig, OmegaConf
 
 from flexhook.configuration.check_config import check_config
+from flexhook.datasets.cache import CachedReader
 from flexhook.datasets.reader import Reader
 from flexhook.errors import ConfigError, InputError
 from flexhook.inference.score import VideoReport, score_videos
 from flexhook.structures.files import write_json
 from flexhook.structures.method import Method
 from flexhook.trackers.build import build_tracker
-from flexhook.training.build import build_datamodule, build_method, build_reader, trained_config
+from flexhook.training.build import build_datamodule, build_method, build_reader, fill_read_cache, trained_config
 from flexhook.training.callbacks import CheckpointContent, SharedBuffers
 from flexhook.training.checkpoints import (
     WholeCheckpoints,
@@ -85,7 +86,7 @@ def train(cfg: DictConfig, resume: bool = False) -> float | None:
     if earlier is not None:
         require_same_training(earlier, cfg)
 
-    readers: list[Reader] = []
+    readers: list[CachedReader] = []
 
     def prepare() -> None:
         held.enter_context(running(folder))
@@ -95,7 +96,7 @@ def train(cfg: DictConfig, resume: bool = False) -> float | None:
         write_config(folder, cfg)
         if earlier is not None:
             take_over(earlier, Path(cfg.ckpt_path), folder, OmegaConf.to_container(cfg, resolve=True))  # type: ignore[arg-type]
-        readers.append(build_reader(cfg))  # the data is made or missed before any rank starts
+        readers.append(build_reader(cfg, cfg.cache_dir))  # the data is made or missed before any rank starts
 
     ranks = ScheduledRanks() if ScheduledRanks.detect() else None
     processes = ranks.world_size() if ranks else num_processes(cfg.trainer)
@@ -133,7 +134,7 @@ def require_same_training(checkpoint: dict, cfg: DictConfig) -> None:
     complete(build_method(cfg).module, checkpoint, path)
 
 
-def train_rank(cfg: DictConfig, reader: Reader | None = None) -> None:
+def train_rank(cfg: DictConfig, reader: CachedReader | None = None) -> None:
     """The part of a job that every process runs: fit, choose the checkpoint, score, evaluate.
 
     Args:
@@ -147,7 +148,10 @@ def train_rank(cfg: DictConfig, reader: Reader | None = None) -> None:
         warnings.filterwarnings("ignore", f".*{text}.*")  # expected here: frozen encoders, cached features, resumed runs
     folder = Path(cfg.run_dir)
     L.seed_everything(cfg.seed, verbose=False)
-    reader = build_reader(cfg) if reader is None else reader
+    reader = build_reader(cfg, cfg.cache_dir) if reader is None else reader
+    ranks = ranks_here()
+    if ranks:
+        fill_read_cache(cfg, reader, (ranks.local_rank(), ranks.ranks_per_node))
     method = build_method(cfg)
     data = build_datamodule(cfg, reader, method)
     trainer = build_trainer(cfg, method)
@@ -192,12 +196,17 @@ def _predict(
     cfg: DictConfig, trainer: L.Trainer, method: Method, reader: Reader, split: str, folder: Path
 ) -> list[VideoReport]:
     """Predict the videos of a split with all processes; when this returns, every process finds the results there."""
-    method.tracker = build_tracker(cfg) if method.needs_tracks else None
+    method.tracker = build_tracker(cfg, cfg.cache_dir) if method.needs_tracks else None
     method.prepare_inference(cfg, trainer.strategy.root_device, reader)
     reports = score_videos(method, reader, reader.video_names(split), folder, (trainer.global_rank, trainer.world_size),
                            barrier=trainer.strategy.barrier)
     trainer.strategy.barrier()
     return reports
+
+
+def ranks_here() -> StartedRanks | ScheduledRanks | None:
+    """This process as one of several of a job; None where it is alone."""
+    return StartedRanks() if StartedRanks.detect() else ScheduledRanks() if ScheduledRanks.detect() else None
 
 
 def build_trainer(cfg: DictConfig, method: Method) -> L.Trainer:
@@ -206,7 +215,7 @@ def build_trainer(cfg: DictConfig, method: Method) -> L.Trainer:
     content: Any = OmegaConf.to_container(cfg, resolve=True)
     callbacks += [SharedBuffers(), EpochTimes(), CheckpointContent(content, method)]
     more: dict = {}
-    environment = StartedRanks() if StartedRanks.detect() else ScheduledRanks() if ScheduledRanks.detect() else None
+    environment = ranks_here()
     if environment:
         more = {
             "strategy": DDPStrategy(cluster_environment=environment, find_unused_parameters=False, broadcast_buffers=False,

@@ -108,7 +108,7 @@ def trained_alike(folder: Path, cfg: DictConfig) -> Path | None:
 def _meta_here(cfg: DictConfig) -> dict[str, Any]:
     from flexhook.training.build import build_reader
 
-    reader = build_reader(cfg)
+    reader = build_reader(cfg, cfg.cache_dir)
     return meta(cfg, data_fingerprint(reader, reader.video_names()))
 
 

@@ -18,7 +18,7 @@ from flexhook.configuration.stored_config import read_stored_config
 from flexhook.datasets.reader import Reader
 from flexhook.errors import ConfigError, InputError
 from flexhook.structures.digests import Digest
-from flexhook.structures.files import atomic_write, read_json, write_json
+from flexhook.structures.files import atomic_link, atomic_write, read_json, write_json
 from flexhook.training.code_digest import code_digests
 
 SEED_FOLDER = re.compile(r"seed_?\d+")  #: Name of a run's folder in its sweep.
@@ -194,8 +194,5 @@ def point_latest(folder: Path) -> None:
     """Let ``outputs/latest`` point to a run folder, if it lies under ``outputs``."""
     for parent in folder.resolve().parents:
         if parent.name == "outputs":
-            link, temporary = parent / "latest", parent / f".latest.{os.getpid()}"
-            temporary.unlink(missing_ok=True)
-            temporary.symlink_to(os.path.relpath(folder.resolve(), parent), target_is_directory=True)
-            os.replace(temporary, link)
+            atomic_link(parent / "latest", os.path.relpath(folder.resolve(), parent))
             return

@@ -46,6 +46,7 @@ class TwoStageMethod(Method):
         self.cfg, self.module, self.name = cfg, module, cfg.method.name
         self.engine: ScoringEngine | None = None
         self._data: WindowData | None = None
+        self._trained_on: Sequence[Video] | None = None
 
     @classmethod
     def from_config(cls, cfg: Any, pretrained: Sequence[str] | None = None) -> TwoStageMethod:
@@ -110,6 +111,7 @@ class TwoStageMethod(Method):
             ConfigError: Several items per batch, of items of which a batch holds one.
         """
         items, count = self.data.train_items(videos, seed), self.cfg.sampling.batch_size
+        self._trained_on = videos
         if count > 1 and items.one_per_batch:
             raise ConfigError(f"sampling.batch_size is {count} with sampling.expressions=null",
                               expected="1: items whose windows have the same expressions come one at a time",
@@ -159,7 +161,7 @@ class TwoStageMethod(Method):
 
     def prepare_inference(self, cfg: Any, device: Any, reader: Any) -> None:
         """Make the engine that ``cfg.scoring`` describes; a calibration is fitted on the training videos."""
-        self.engine = build_engine(self.network, cfg, device, reader)
+        self.engine = build_engine(self.network, cfg, device, reader, self._trained_on)
 
     def key(self) -> str:
         """Weights, grids, image size, precision and calibration; the writer adds smoothing."""
@@ -198,7 +200,9 @@ class TwoStageMethod(Method):
         merge_reference_points(Path(folder), self.engine.reference_points(list(sentences)), kept)
 
 
-def build_engine(model: Any, cfg: Any, device: torch.device, reader: Any = None) -> ScoringEngine:
+def build_engine(
+    model: Any, cfg: Any, device: torch.device, reader: Any = None, trained_on: Sequence[Video] | None = None
+) -> ScoringEngine:
     """The engine that ``cfg.scoring`` describes.
 
     Args:
@@ -206,6 +210,7 @@ def build_engine(model: Any, cfg: Any, device: torch.device, reader: Any = None)
         cfg: The configuration.
         device: Where to compute.
         reader: The dataset, on whose training videos a calibration is fitted.
+        trained_on: These videos, where a training has read them already.
 
     Raises:
         ConfigError: There is a calibration and no dataset.
@@ -216,10 +221,11 @@ def build_engine(model: Any, cfg: Any, device: torch.device, reader: Any = None)
         model = model.first_scales(exit_scale)
     engine = ScoringEngine(model, model.text.tokenize, tuple(cfg.image_size), device, **options)
     if calibration is not None:
-        if reader is None:
+        if reader is None and trained_on is None:
             raise ConfigError("a calibration counts the training sentences, and there is no dataset",
                               expected="scoring.calibration=null")
-        engine.calibration = instantiate(calibration).fit(training_videos(cfg, reader), engine.sentence_features)
+        videos = training_videos(cfg, reader) if trained_on is None else trained_on
+        engine.calibration = instantiate(calibration).fit(videos, engine.sentence_features)
     return engine
 
 
