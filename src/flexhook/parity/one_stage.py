@@ -32,7 +32,8 @@ REQUIRED = {
     "single": "memory hs init_reference references class_logits refer_logits boxes",
     "clip": "losses/ losses_raw_sums/ total num_samples grad_norms/ "
     "frame*_in_obj_ids frame*_in_ref_pts frame*_obj_ids frame*_matched_gt frame*_iou",
-    "online": "frame*_track_ids frame*_track_boxes_xyxy_pixels frame*_track_scores frame*_track_refers frame*_result_rows events/",
+    "online": "frame*_track_ids frame*_track_boxes_xyxy_pixels frame*_track_scores frame*_track_refers frame*_result_rows "
+    "events/",
 }
 """What a part must hold at least, ``*`` for the number of every frame, a slash for a group with entries."""
 
@@ -80,7 +81,7 @@ class Settings:
                 MatchCost(cost["cls"], cost["l1"], cost["giou"]), LossWeights(**loss),
                 Thresholds(runtime["birth"], runtime["miss_below"], runtime["miss_tolerance"], output["class_above"],
                            output["area_above"], output["refer_above"]),
-                tuple(config.get("ori_size", (1, 1))),  # type: ignore[arg-type]
+                tuple(config.get("ori_size", (1, 1))),
             )  # fmt: skip
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(f"an entry is missing or malformed: {error}", file=file,

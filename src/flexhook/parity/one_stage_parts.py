@@ -15,6 +15,7 @@ from flexhook.methods.one_stage.clip import ClipFrame, run_clip
 from flexhook.methods.one_stage.losses import LossWeights
 from flexhook.methods.one_stage.matching import FrameTruth, MatchCost
 from flexhook.methods.one_stage.online import OnlineFrame, OnlineTracker, Thresholds, frame_rows
+from flexhook.methods.temprmot.network import KEEP_SCORE
 
 
 @dataclass
@@ -132,7 +133,7 @@ def online_part(
         events["misses"] += [(f, *k) for k in frame.events.misses]
         events["recoveries"] += [(f, k) for k in frame.events.recoveries]
         counts["continuations"] += len(rows.identity) - len(frame.events.births)
-        counts["strong"] += int((frame.survivors.disappear_time == 0).sum())
+        counts["strong"] += int((frame.survivors.disappear_time == 0).sum()) - len(frame.events.births)
         counts["output_rows"] += len(table)
         counts["held_back"] += len(rows.identity) - len(table)
         margin = min(margin, _margin(frame, thresholds))
@@ -156,9 +157,10 @@ def _online_frame(frame: OnlineFrame, fresh: int) -> dict[str, Any]:
 
 
 def _margin(frame: OnlineFrame, thresholds: Thresholds) -> float:
-    """The smallest distance of a score to a threshold."""
+    """The smallest distance of a score to a threshold; TempRMOT's interaction has one at 0.5, which counts for both."""
     scores, refers = frame.refined.scores, frame.refined.refer_logits.sigmoid()
-    distances = [(scores - t).abs().min() for t in (thresholds.birth, thresholds.miss_below, thresholds.score_above)]
+    rules = (thresholds.birth, thresholds.miss_below, thresholds.score_above, KEEP_SCORE)
+    distances = [(scores - t).abs().min() for t in rules]
     return float(torch.stack([*distances, (refers - thresholds.refer_above).abs().min()]).min())
 
 

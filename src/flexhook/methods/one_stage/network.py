@@ -123,7 +123,8 @@ class OneStageNetwork(nn.Module, ABC):
         self.class_embed, self.refer_embed = _copies(_logit(width), decoder_layers), _copies(_logit(width), decoder_layers)
         self.bbox_embed = _copies(_offsets(width), decoder_layers)
         with torch.no_grad():
-            self.bbox_embed[0].layers[2].bias[2:] = -2.0
+            first: Any = self.bbox_embed[0]
+            first.layers[2].bias[2:] = -2.0
         self.track_embed = QueryInteraction(width, ffn, dropout)
 
     @property
