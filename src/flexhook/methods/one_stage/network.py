@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import torch
+from timm.layers import freeze_batch_norm_2d
 from torch import Tensor, nn
-from torchvision.ops.misc import FrozenBatchNorm2d
 
 from flexhook.errors import ConfigError
 from flexhook.methods.one_stage.fusion import TextFusion, TextProjection
@@ -61,7 +61,8 @@ class OneStageNetwork(nn.Module, ABC):
     Names of the parts are those of the published checkpoints.
 
     Args:
-        visual: Visual encoder with maps at strides 8, 16, 32, of images of any size: convolutional.
+        visual: Visual encoder with maps at strides 8, 16, 32, of images of any size: convolutional. Its batch normalisation
+            is frozen: statistics, weights and biases are constants.
         text: Text encoder.
         width: d, a multiple of 32.
         heads: Heads of the transformer.
@@ -73,6 +74,7 @@ class OneStageNetwork(nn.Module, ABC):
         num_queries: N, detection queries: no more objects can be found in a frame.
         dropout: In transformer and query interaction; the recipes have 0.
         track_attention: The extra attention among tracks, which the published test scripts turn on.
+        fixed: Beginnings of names of parameters that are not trained.
 
     Attributes:
         fresh_iou: The overlap that a fresh instance counts as having.
@@ -103,6 +105,7 @@ class OneStageNetwork(nn.Module, ABC):
         num_queries: int = 300,
         dropout: float = 0.0,
         track_attention: bool = False,
+        fixed: Sequence[str] = (),
     ) -> None:
         super().__init__()
         if width % GROUPS or width % heads:
@@ -112,7 +115,7 @@ class OneStageNetwork(nn.Module, ABC):
                               hint="Set visual.strides=[8,16,32]")
         if min(encoder_layers, decoder_layers, num_queries) < 1:
             raise ConfigError("the transformer has no layers or no queries", expected="at least one of each")
-        self.visual, self.text = visual, text
+        self.visual, self.text = freeze_batch_norm_2d(visual), text
         self.width, self.num_queries = width, num_queries
         self.txt_proj, self.fusion_module = TextProjection(text.width, width), TextFusion(width)
         self.input_proj = nn.ModuleList(
@@ -126,6 +129,17 @@ class OneStageNetwork(nn.Module, ABC):
             first: Any = self.bbox_embed[0]
             first.layers[2].bias[2:] = -2.0
         self.track_embed = QueryInteraction(width, ffn, dropout)
+        self._fix(fixed)
+
+    def _fix(self, prefixes: Sequence[str]) -> None:
+        parameters = dict(self.named_parameters())
+        for prefix in prefixes:
+            chosen = [p for name, p in parameters.items() if name.startswith(prefix)]
+            if not chosen and prefix:
+                raise ConfigError(f"model.fixed names {prefix}", expected="the beginning of a parameter's name",
+                                  hint=f"Names are such as {next(iter(parameters))}; [] fixes none")
+            for parameter in chosen:
+                parameter.requires_grad_(False)
 
     @property
     def heads(self) -> Heads:
@@ -216,18 +230,6 @@ class OneStageNetwork(nn.Module, ABC):
     def next_table(self, survivors: TrackTable) -> TrackTable:
         """The table of the next frame: fresh detection queries, then the survivors."""
         return TrackTable.cat([self.fresh_table(survivors.history.shape[1]), survivors])
-
-
-def freeze_batch_norm(module: nn.Module) -> nn.Module:
-    """Replace batch normalisation by its frozen form: statistics, weights and biases are constants without counters."""
-    for name, child in module.named_children():
-        if isinstance(child, nn.BatchNorm2d) and type(child) is nn.BatchNorm2d:
-            frozen = FrozenBatchNorm2d(child.num_features, eps=child.eps)
-            frozen.load_state_dict({k: v for k, v in child.state_dict().items() if k != "num_batches_tracked"})
-            setattr(module, name, frozen)
-        else:
-            freeze_batch_norm(child)
-    return module
 
 
 def _projection(channels: int, width: int, kernel: int) -> nn.Sequential:
