@@ -32,6 +32,7 @@ def run(argv: list[str]) -> int:
     from flexhook.errors import InputError
     from flexhook.parity.compare import compare, table
     from flexhook.parity.golden import read_golden
+    from flexhook.parity.one_stage import compare_one_stage, is_one_stage_folder
     from flexhook.parity.record import record
 
     if arguments.record:
@@ -39,8 +40,11 @@ def run(argv: list[str]) -> int:
         return 0
     print(f"comparing with {arguments.folder} in {arguments.dtype}")
     try:
-        golden = read_golden(arguments.folder)
-        rows = compare(golden, getattr(torch, arguments.dtype), str(arguments.folder / "state_dict.safetensors"))
+        dtype = getattr(torch, arguments.dtype)
+        if is_one_stage_folder(arguments.folder):
+            rows = compare_one_stage(arguments.folder, dtype)
+        else:
+            rows = compare(read_golden(arguments.folder), dtype, str(arguments.folder / "state_dict.safetensors"))
     except InputError as error:
         if not arguments.folder.is_dir():
             raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -86,6 +87,22 @@ def method_class(cfg: DictConfig) -> type[Method]:
     if not issubclass(found, Method):
         raise ConfigError(f"{cfg.method._target_} is no method", expected="a subclass of flexhook.structures.method.Method")
     return found
+
+
+def without_pretrained(cfg: DictConfig, pretrained: Sequence[str] | None) -> DictConfig:
+    """A configuration whose encoders are not loaded, since a checkpoint will bring their weights.
+
+    Args:
+        cfg: A method's configuration with ``model.visual`` and ``model.text``.
+        pretrained: As of :meth:`~flexhook.structures.method.Method.from_config`.
+    """
+    if pretrained is None:
+        return cfg
+    cfg = cfg.copy()
+    for part in {"visual", "text"}.difference(name.rpartition(".")[2] for name in pretrained):
+        source = {"pretrained": False, "weights": None}
+        cfg.model[part].update({key: value for key, value in source.items() if key in cfg.model[part]})
+    return cfg
 
 
 def build_datamodule(cfg: DictConfig, reader: Reader, method: Method) -> VideoDataModule:

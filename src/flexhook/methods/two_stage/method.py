@@ -26,7 +26,7 @@ from flexhook.structures.files import write_json
 from flexhook.structures.method import Method, PredictionReport
 from flexhook.structures.reference_points import NAME as REFERENCE_POINTS
 from flexhook.structures.reference_points import read_reference_points
-from flexhook.training.build import training_videos
+from flexhook.training.build import training_videos, without_pretrained
 
 log = logging.getLogger(__name__)
 
@@ -51,11 +51,7 @@ class TwoStageMethod(Method):
     @classmethod
     def from_config(cls, cfg: Any, pretrained: Sequence[str] | None = None) -> TwoStageMethod:
         """Build the model, initialised from the seed, and what trains it, where the configuration says how."""
-        if pretrained is not None:
-            cfg = cfg.copy()
-            for part in {"visual", "text"}.difference(name.removeprefix("model.") for name in pretrained):
-                source = {"pretrained": False, "weights": None}
-                cfg.model[part].update({key: value for key, value in source.items() if key in cfg.model[part]})
+        cfg = without_pretrained(cfg, pretrained)
         torch.manual_seed(cfg.seed)
         model = instantiate(cfg.model)
         loss, optim = (cfg.get("loss"), cfg.get("optim")) if pretrained is None else (None, None)
