@@ -33,10 +33,10 @@ study: setup ## Run or resume the study NAME=components on the embedded benchmar
 	$(BIN)/flexhook sweep $(NAME) --study $(ARGS)
 
 test: setup ## Run the tests
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
 
 test-slow: setup ## Run the slow tests
-	$(BIN)/python -m pytest -m slow
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow -n auto --dist worksteal
 
 lint: setup ## Check style, types and layers of packages
 	$(BIN)/ruff check src tests
