@@ -176,7 +176,7 @@ def test_checkpoint_of_another_version_is_named(model, tmp_path):
     checkpoint["flexhook"]["config"]["model"]["twist"] = 1.0
     torch.save(checkpoint, tmp_path / "old.ckpt")
     status, said = run_here(["score", f"ckpt={tmp_path}/old.ckpt", f"out={tmp_path}/out"], tmp_path)
-    assert_one_message(status, said, "score", "old.ckpt", "twist", "Use the version of flexhook that trained it")
+    assert_one_message(status, said, "score", "old.ckpt", "twist", "Score with the version that wrote the file")
 
 
 @pytest.mark.parametrize("command", ["score", "predict"])

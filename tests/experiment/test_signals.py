@@ -15,7 +15,7 @@ from flexhook.synthetic.workers import spread
 LONG = ["optim.epochs=400", "test=false", "trainer=cpu"]
 
 
-def wait_for(folder, pattern, process, seconds=60):
+def wait_for(folder, pattern, process, seconds=300):
     begin = time.monotonic()
     while not any(folder.glob(pattern)):
         assert process.poll() is None, process.communicate()[0]
@@ -29,7 +29,7 @@ def test_a_stopped_training_names_the_checkpoint_to_go_on_from(toy, tmp_path, nu
     process = start(["train", *toy.overrides, *LONG, "hydra.run.dir=run"], tmp_path)
     wait_for(tmp_path, "run/checkpoints/last.ckpt", process)
     process.send_signal(number)
-    said = process.communicate(timeout=60)[0]
+    said = process.communicate(timeout=300)[0]
     assert process.returncode == status, said
     assert f"flexhook train: {word}; go on with ckpt_path={tmp_path}/run/checkpoints/" in said and "Traceback" not in said
     checkpoint = said.rpartition("ckpt_path=")[2].split()[0]
@@ -44,7 +44,7 @@ def test_a_training_stopped_before_its_first_checkpoint_names_none(toy, tmp_path
     process = start(argv, tmp_path)
     wait_for(tmp_path, "run/meta.json", process)
     process.send_signal(signal.SIGTERM)
-    said = process.communicate(timeout=60)[0]
+    said = process.communicate(timeout=300)[0]
     assert process.returncode == 143, said
     assert "terminated; it has left no checkpoint: run it again" in said
 
@@ -54,7 +54,7 @@ def test_a_stopped_multirun_is_not_a_success(toy, tmp_path, number):
     process = start(["train", "-m", *toy.overrides, *LONG, "seed=0,1", "hydra.sweep.dir=sweep"], tmp_path)
     wait_for(tmp_path, "sweep/*/seed0/checkpoints/last.ckpt", process)
     process.send_signal(number)
-    said = process.communicate(timeout=60)[0]
+    said = process.communicate(timeout=300)[0]
     assert process.returncode == 128 + number, said
     assert "the same command goes on where it stopped" in said
     assert not list(tmp_path.glob("sweep/*/seed1"))
@@ -65,7 +65,7 @@ def test_stopping_the_supervisor_ends_its_processes(toy, tmp_path):
     process = start(argv, tmp_path)
     wait_for(tmp_path, "run/checkpoints/last.ckpt", process)
     process.send_signal(signal.SIGTERM)
-    said = process.communicate(timeout=90)[0]  # comes to its end only when the processes have closed its output, too
+    said = process.communicate(timeout=300)[0]  # comes to its end only when the processes have closed its output, too
     assert process.returncode == 143, said
     assert f"go on with ckpt_path={tmp_path}/run/checkpoints/" in said
 
@@ -74,7 +74,7 @@ def test_a_killed_rank_is_told_with_its_signal(toy, tmp_path):
     argv = ["train", *toy.overrides, *LONG, "trainer.accelerator=cpu", "trainer.devices=2", "hydra.run.dir=run",
             "+callbacks.kill._target_=toy_world.KillAt", "+callbacks.kill.step=2"]
     process = start(argv, tmp_path)
-    said = process.communicate(timeout=120)[0]
+    said = process.communicate(timeout=300)[0]
     assert process.returncode == 2, said
     assert "of 2 was killed by signal 9 (out of memory?)" in said
 
@@ -115,6 +115,6 @@ def test_two_trainings_started_at_once_do_not_meet(toy, tmp_path):
     argv = ["train", *toy.overrides, "optim.epochs=1", "test=false", "trainer=cpu"]
     processes = [start(argv, tmp_path) for _ in range(2)]
     for process in processes:
-        said = process.communicate(timeout=120)[0]
+        said = process.communicate(timeout=300)[0]
         assert process.returncode == 0, said
     assert len(list(tmp_path.glob("outputs/toy/*/metrics.json"))) == 2

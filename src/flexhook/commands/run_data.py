@@ -39,12 +39,12 @@ def open_reader(run: Path, changes: Sequence[str] = ()) -> CachedReader:
         if not isinstance(data, dict) or not isinstance(data.get("reader"), dict):
             raise InputError("the configuration has no data.reader", file=file, expected=wanted)
         given = OmegaConf.from_dotlist([c.removeprefix("data.") for c in changes])
+        check_parts({"data": data}, ["data.reader"], file)
         cfg = OmegaConf.create(moved(data, given.get("root") or found_root(data.get("root"), run)))
         assert isinstance(cfg, DictConfig)
         OmegaConf.set_struct(cfg, True)
         OmegaConf.set_struct(cfg.reader, False)  # the reader itself knows its arguments
         cfg.merge_with(given)
-        check_parts({"data": cfg}, ["data.reader"], file, {"data": given})
         return CachedReader(hydra.utils.instantiate(cfg.reader))
     except (OmegaConfBaseException, HydraException, YAMLError, OSError, ValueError) as error:
         lines = [line.strip() for line in str(error).splitlines()]
