@@ -1,5 +1,6 @@
 """Ranks of a scheduler's job, from environment variables as srun (its manual page) and submitit set them."""
 
+import os
 import time
 
 import pytest
@@ -83,3 +84,34 @@ def test_an_unresolvable_host_is_one_message_within_seconds_and_ends_the_others(
     with pytest.raises(InputError, match=r"'gpu\.invalid', is not resolved"):
         ScheduledRanks(task(0) | {"SLURM_STEP_NODELIST": "gpu.invalid,b"}).prepare(tmp_path / "other", lambda: None)
     assert time.monotonic() - begin < 20
+
+
+def test_signs_are_whole_or_not_there_and_gone_when_the_job_ends_well(tmp_path, monkeypatch):
+    """Also those of earlier attempts at the job, which a scheduler put back into its queue; other jobs' stay."""
+    here, seen = {"MASTER_ADDR": "127.0.0.1"}, []
+    replace = os.replace
+
+    def noted(source, target):
+        seen.append((os.path.basename(target), open(source).read()))
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", noted)
+    with pytest.raises(ValueError, match="no data"):
+        ScheduledRanks(task(0) | here).prepare(tmp_path, lambda: int("no data"))
+    ranks = ScheduledRanks(task(0) | here | {"SLURM_RESTART_COUNT": "1"})
+    ranks.prepare(tmp_path, lambda: None)
+    other = ScheduledRanks(task(0) | here | {"SLURM_JOB_ID": "48123457"})
+    other.prepare(tmp_path, lambda: None)
+    assert seen == [(".prepared-48123456.0.0", "failed"), (".prepared-48123456.0.1", "ready"),
+                    (".prepared-48123457.0.0", "ready")]
+    assert len(list(tmp_path.iterdir())) == 3
+    ranks.tidy(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [".prepared-48123457.0.0"]
+    other.tidy(tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_went_wrong_is_told_where_the_run_folder_cannot_be_written(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="not resolved"):
+        ScheduledRanks(task(2) | {"MASTER_ADDR": "node.invalid"}).prepare(tmp_path / "file/run", lambda: None)

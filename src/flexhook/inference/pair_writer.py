@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,13 +10,11 @@ from typing import IO
 
 import numpy as np
 
-from flexhook.errors import InputError
+from flexhook.inference.partial_folder import AGAIN, PartialFolder
 from flexhook.inference.smoothing import smooth_tracks
 from flexhook.structures import Expression, TrackSet
-from flexhook.structures.files import allocate, atomic_write, not_written
+from flexhook.structures.files import allocate
 from flexhook.structures.result_files import assemble_pairs, check_finite, finished_job, job_digest, result_file
-
-AGAIN = "Make room on the disk and run the command again: it goes on where it was"
 
 
 class PairWriter:
@@ -38,6 +34,7 @@ class PairWriter:
             scores of several models are not evaluated together.
         smoothing: Observations of its track on either side that an observation's logits are averaged with when all rows are
             there; 0 for none.
+        title: The video in messages, where ``video`` names a part of its results.
 
     Attributes:
         finished: Whether the video's file is complete: nothing to write any more.
@@ -49,26 +46,22 @@ class PairWriter:
 
     def __init__(
         self, folder: str | Path, video: str, tracks: TrackSet, expressions: Sequence[Expression], *, key: str = "",
-        model: str = "", smoothing: int = 0,
+        model: str = "", smoothing: int = 0, title: str | None = None,
     ) -> None:
         if type(smoothing) is not int or smoothing < 0:
             raise ValueError(f"smoothing is {smoothing!r}; expected a whole number, 0 or more")
-        self.folder, self.video, self.tracks = Path(folder), video, tracks
+        self.folder, self.video, self.title, self.tracks = Path(folder), video, title or video, tracks
         self.expressions, self.key, self.smoothing = tuple(expressions), key, smoothing
         self.model = f"{model} smoothing {smoothing}" if smoothing else model
         self.path = result_file(folder, video)
         self._row = len(self.expressions) * 2 * 4  # bytes of one observation
         self._job = job_digest(tracks, self.expressions, key, self.model)
-        self._partial = self.path.with_name(f".{self.path.stem}.partial")
+        self._partial = PartialFolder(self.path, self.title)
         self.finished = finished_job(self.path) == self._job
         self._logits: IO[bytes] | None = None
-        self._lock: IO[bytes] | None = None
         self._written = np.ones(len(tracks), bool) if self.finished else self._open()
-        if self.finished and self._partial.is_dir():
-            with contextlib.suppress(InputError):  # another job is at it
-                self._lock = self._locked()
-                shutil.rmtree(self._partial, ignore_errors=True)
-            self.close()
+        if self.finished:
+            self._partial.discard()
 
     @property
     def written(self) -> np.ndarray:
@@ -96,16 +89,16 @@ class PairWriter:
                 f"logits of shape {logits.shape} for row {start} do not fit "
                 f"{len(self._written)} observations x {len(self.expressions)} expressions x 2"
             )
-        check_finite(logits, self.video)
+        check_finite(logits, self.title)
         try:
             self._logits.seek(start * self._row)
             self._logits.write(logits.tobytes())
             self._logits.flush()
-            with open(self._partial / "rows", "r+b") as rows:  # only now: a row counts as written when its logits are
+            with open(self._partial.path / "rows", "r+b") as rows:  # only now: a row counts as written when its logits are
                 rows.seek(start)
                 rows.write(b"\1" * len(logits))
         except OSError as error:
-            raise self._not_written(error) from None
+            raise self._partial.not_written(error) from None
         self._written[start:stop] = True
 
     def finish(self) -> Path:
@@ -133,21 +126,18 @@ class PairWriter:
 
                 assemble_pairs(self.folder, self.video, self.tracks, self.expressions, self.key, self.model, write, AGAIN)
         except OSError as error:
-            raise self._not_written(error) from None
+            raise self._partial.not_written(error) from None
         self.finished = True
-        shutil.rmtree(self._partial, ignore_errors=True)
+        self._partial.remove()
         self.close()
         return self.path
 
-    def _not_written(self, error: OSError) -> InputError:
-        return not_written(self._partial, error, "scores", hint=AGAIN)
-
     def _smoothed(self, shape: tuple[int, int, int]) -> IO[bytes]:
         """The rows smoothed along their tracks, in a file of the hidden folder."""
-        path = self._partial / "smoothed"
+        path = self._partial.path / "smoothed"
         with open(path, "wb") as file:
             allocate(file.fileno(), len(self._written) * self._row)
-        rows = np.memmap(self._partial / "logits", "<f4", "r", shape=shape)
+        rows = np.memmap(self._partial.path / "logits", "<f4", "r", shape=shape)
         smoothed = np.memmap(path, "<f4", "r+", shape=shape)
         smooth_tracks(rows, smoothed, self.tracks.tracks().values(), self.smoothing)
         smoothed.flush()
@@ -155,10 +145,10 @@ class PairWriter:
 
     def close(self) -> None:
         """Let go of the temporary files; what was written stays for a later writer."""
-        for file in (self._logits, self._lock):  # the lock last
-            if file is not None:
-                file.close()
-        self._logits = self._lock = None
+        if self._logits is not None:
+            self._logits.close()
+        self._logits = None
+        self._partial.close()  # last: the lock
 
     def __enter__(self) -> PairWriter:
         return self
@@ -167,46 +157,19 @@ class PairWriter:
         self.close()
 
     def _open(self) -> np.ndarray:
-        n, job = len(self.tracks), self._partial / "job"
-        logits, rows = self._partial / "logits", self._partial / "rows"
+        n, partial = len(self.tracks), self._partial
+        logits, rows = partial.path / "logits", partial.path / "rows"
         try:
-            self._lock = self._locked()
-            same = job.is_file() and job.read_text() == self._job and logits.stat().st_size == n * self._row
-            if not (same and rows.stat().st_size == n):
-                job.unlink(missing_ok=True)
+            partial.lock()
+            sizes = [path.stat().st_size if path.is_file() else None for path in (logits, rows)]
+            if not (partial.holds(self._job) and sizes == [n * self._row, n]):
+                partial.clear()
                 with open(logits, "wb") as stream:
                     stream.truncate(n * self._row)
                 rows.write_bytes(bytes(n))
-                with atomic_write(job) as temporary:  # last: the folder is of this job only when it is complete
-                    temporary.write_text(self._job)
+                partial.sign(self._job)
             self._logits = open(logits, "r+b")
             return np.frombuffer(rows.read_bytes(), np.uint8) == 1
         except OSError as error:
-            raise not_written(self._partial, error, "scores") from None
-
-    def _locked(self) -> IO[bytes]:
-        """The lock of the hidden folder, held until the file is closed, however the process ends.
-
-        Raises:
-            InputError: Another process holds it.
-        """
-        path = self._partial / "lock"
-        while True:
-            self._partial.mkdir(parents=True, exist_ok=True)
-            file = open(path, "ab")
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                file.close()
-                raise InputError(
-                    f"another process is writing the scores of video {self.video}",
-                    file=self.folder,
-                    expected="one process at a time",
-                    hint="Wait for it, or choose another output folder",
-                ) from None
-            except OSError:  # a file system without locks
-                return file
-            with contextlib.suppress(FileNotFoundError):
-                if os.path.samestat(os.fstat(file.fileno()), path.stat()):
-                    return file
-            file.close()  # its holder finished and removed it
+            partial.close()
+            raise partial.not_written(error, hint=None) from None

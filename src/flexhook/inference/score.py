@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import logging
-import shutil
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
 
 from flexhook.datasets.reader import Reader
-from flexhook.inference.result_writer import BlockWriter, merge_blocks
+from flexhook.inference.result_writer import BlockWriter, merge_blocks, remove_blocks
 from flexhook.media.images import frames_fingerprint
 from flexhook.structures import Video
 from flexhook.structures.method import Method, PredictionReport
@@ -82,8 +82,10 @@ def score_videos(
     if rank == 0:
         expressions = {name: reader.read_expressions(name) for name in names}
         for name in names if blocks > 1 else ():
-            merge_blocks(folder, name, blocks, frames_fingerprint(reader.read(name)), key)
-        shutil.rmtree(Path(folder) / ".blocks", ignore_errors=True)
+            video = reader.read(name)
+            merge_blocks(folder, name, video.expressions, blocks, key=frames_fingerprint(video), model=key,
+                         tracker=partial(tracker_key, method, video))
+        remove_blocks(folder, names)
         method.write_extras(folder, expressions, merge_expressions(folder, expressions))
     return reports
 
@@ -103,8 +105,15 @@ def predict_block(
     Returns:
         What it took.
     """
-    writer = BlockWriter(folder, video.name, video.expressions, block, key=frames_fingerprint(video),
-                         model=method.key() if key is None else key, keeps_rejected=method.keeps_rejected)
-    report = method.predict(video, writer.expressions, writer)
-    writer.finish()
+    with BlockWriter(
+        folder, video.name, video.expressions, block, key=frames_fingerprint(video), model=method.key() if key is None else key,
+        keeps_rejected=method.keeps_rejected, tracker=partial(tracker_key, method, video),
+    ) as writer:
+        report = method.predict(video, writer.expressions, writer)
+        writer.finish()
     return report or PredictionReport()
+
+
+def tracker_key(method: Method, video: Video) -> str:
+    """The key of the tracks that a method takes from its tracker; empty for one that finds its objects itself."""
+    return method.tracker.key(video) if method.needs_tracks and method.tracker is not None else ""

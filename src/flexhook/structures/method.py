@@ -17,8 +17,38 @@ from flexhook.structures.tracks import TrackSet
 from flexhook.structures.video import Expression, Video
 
 
+class LogitWriter(Protocol):
+    """Takes the logits of all (observation, expression) pairs of one video in pieces; a context manager."""
+
+    @property
+    def written(self) -> np.ndarray:
+        """(n,) bool: the observations that need not be scored any more."""
+        ...
+
+    def missing(self) -> list[tuple[int, int]]:
+        """The ranges [start, stop) of observations that are not written yet, in order."""
+        ...
+
+    def write(self, start: int, logits: np.ndarray) -> None:
+        """Take the logits of the observations [start, start + k): (k, E, 2), (no, yes), for the block's E expressions."""
+        ...
+
+    def finish(self) -> object:
+        """Complete the file; all observations were written."""
+        ...
+
+    def __enter__(self) -> LogitWriter: ...
+
+    def __exit__(self, *error: object) -> None: ...
+
+
 class ResultWriter(Protocol):
-    """Takes the results of a block of expressions of one video. What was written before an interruption is not asked again."""
+    """Takes the results of a block of expressions of one video. What was written before an interruption is not asked again.
+
+    A method uses one of two ways. With tracks of its own for every expression, or answers to some expressions at a time, it
+    calls :meth:`write` for each of :meth:`missing`. If it scores all pairs of given tracks and expressions, it calls
+    :meth:`pairs`, and the file takes the compact form of logits.
+    """
 
     def missing(self) -> tuple[Expression, ...]:
         """The expressions without results, in the order of the block."""
@@ -29,9 +59,18 @@ class ResultWriter(Protocol):
 
         Args:
             expression: One of :meth:`missing`.
-            tracks: All n candidates, with identities of this expression's own.
+            tracks: All n candidates, with identities of this expression's own and categories that all expressions share.
             score: (n,) floats in [0, 1], in the order of the tracks' rows.
             accepted: (n,) bool.
+        """
+        ...
+
+    def pairs(self, tracks: TrackSet, smoothing: int = 0) -> LogitWriter:
+        """A writer of the logits of all (observation, expression) pairs.
+
+        Args:
+            tracks: The n observations that are scored, the same for all blocks of the video.
+            smoothing: Observations on either side that logits are averaged with along their tracks; 0 for none.
         """
         ...
 
@@ -176,13 +215,13 @@ class Method(ABC):
         return ""
 
     @abstractmethod
-    def predict(self, video: Video, expressions: Sequence[Expression], writer: Any) -> PredictionReport | None:
+    def predict(self, video: Video, expressions: Sequence[Expression], writer: ResultWriter) -> PredictionReport | None:
         """Answer expressions of a whole video.
 
         Args:
             video: The video; its truth and labels are not looked at.
             expressions: The expressions of a block.
-            writer: A :class:`ResultWriter`, which :meth:`ResultWriter.missing` asks for what is left.
+            writer: Takes the results and says which ones are missing.
         """
 
     def write_extras(  # noqa: B027

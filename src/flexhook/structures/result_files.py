@@ -142,7 +142,7 @@ def write_rows(
     expressions: Sequence[Expression],
     results: Callable[[], Iterable[ExpressionResult]],
     *,
-    categories: Sequence[str] = (),
+    categories: Sequence[str] | None = None,
     keeps_rejected: bool = True,
     job: str = "",
     model: str = "",
@@ -154,23 +154,25 @@ def write_rows(
         video: Name of the video.
         expressions: The expressions.
         results: Gives the results of all expressions, in their order, each time it is called: once per column.
-        categories: Names of the tracks' categories.
+        categories: Names of the tracks' categories; None takes them from the results.
         keeps_rejected: Whether candidates that were not accepted are among the tracks.
         job: Digest of all that was asked for.
         model: Names what made the results.
 
     Raises:
-        InputError: A score or a box is not finite, or the folder cannot be written to.
+        InputError: A score or a box is not finite, expressions differ in their categories, or the folder cannot be written to.
     """
     path, counts = result_file(folder, video), []
+    shared = None if categories is None else tuple(categories)
     for item in results():
         counts.append(len(item.tracks))
+        shared = shared_categories(shared, item.tracks, video)
         if not (np.isfinite(item.score).all() and np.isfinite(item.tracks.box).all()):
             raise InputError(f"scores or boxes of '{item.expression.sentence}' in video {video} are not finite numbers",
                              hint="Check that the training's loss did not diverge")
     if len(counts) != len(expressions):
         raise ValueError(f"results of {len(expressions)} expressions expected, of {len(counts)} found")
-    small = _labels_of(expressions, categories, model, job) | {
+    small = _labels_of(expressions, shared or (), model, job) | {
         "format": np.array("rows"), "keeps_rejected": np.array(keeps_rejected)}
 
     def column(name: str) -> Callable[[IO[bytes]], None]:
@@ -190,6 +192,28 @@ def write_rows(
 
     _write_npz(path, small, {name: column(name) for name in ROW_COLUMNS})
     return path
+
+
+def shared_categories(known: tuple[str, ...] | None, tracks: TrackSet, video: str) -> tuple[str, ...] | None:
+    """The categories that all expressions of a video share, given those of some and the tracks of one more.
+
+    Tracks without observations and without categories say nothing.
+
+    Args:
+        known: The categories so far; None where nothing is known.
+        tracks: The tracks of one more expression.
+        video: Name of the video, for the message.
+
+    Raises:
+        InputError: They differ; the rows of a file name one list of categories.
+    """
+    if not len(tracks) and not tracks.categories:
+        return known
+    if known is not None and tracks.categories != known:
+        raise InputError(f"expressions of video {video} differ in their categories: {known} and {tracks.categories}",
+                         expected="the same names in the same order for all expressions of a video",
+                         hint="Give all tracks the categories that the method knows, and score into an empty folder")
+    return tracks.categories
 
 
 def read_results(folder: str | Path, video: str) -> Results:
@@ -371,6 +395,15 @@ def finished_job(path: Path) -> str | None:
     try:
         with zipfile.ZipFile(path) as archive:
             return str(_member(archive, "job")) if archive.testzip() is None else None
+    except DAMAGED:
+        return None
+
+
+def job_of(path: Path) -> str | None:
+    """The digest that a file names, whose checksums are not verified; None for a file that does not read."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return str(_member(archive, "job"))
     except DAMAGED:
         return None
 

@@ -112,6 +112,8 @@ def train(cfg: DictConfig, resume: bool = False) -> float | None:
             train_rank(read_config(folder), *readers)
     if not ranks or ranks.global_rank() == 0:
         point_latest(folder)
+        if ranks:
+            ranks.tidy(folder)
     log.info(f"results: {folder}")
     return best_value(folder)
 

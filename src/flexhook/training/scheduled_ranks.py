@@ -6,6 +6,7 @@ prepares what exists once (data, config.yaml) while the others wait for a file i
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import socket
@@ -14,9 +15,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from flexhook.errors import FlexHookError, InputError
+from flexhook.structures.files import atomic_write
 from flexhook.training.ranks import Ranks
 
 _FIRST_PORT, _PORTS = 15000, 20000
+_SIGN = ".prepared-"  # the file of a job in the run folder: ready, or failed
 
 
 def first_host(node_list: str) -> str:
@@ -145,22 +148,37 @@ class ScheduledRanks(Ranks):
             InputError: The host of rank 0 is not resolved.
             FlexHookError: Another rank failed (:class:`OtherRankFailed`), or rank 0 did not come.
         """
-        sign = folder / f".prepared-{self.job}"
+        sign = folder / f"{_SIGN}{self.job}"
         try:
             self.check_address()
             if self.global_rank() == 0:
                 once()
         except BaseException:
-            folder.mkdir(parents=True, exist_ok=True)
-            sign.write_text("failed")
+            with contextlib.suppress(OSError, InputError):  # what went wrong first is told
+                _leave(sign, "failed")
             raise
         if self.global_rank() == 0 and not sign.is_file():
-            folder.mkdir(parents=True, exist_ok=True)
-            sign.write_text("ready")
+            _leave(sign, "ready")
         begin = time.monotonic()
-        while not (sign.is_file() and sign.read_text()):
+        while not sign.is_file():
             if time.monotonic() - begin > patience:
                 raise FlexHookError(f"process 0 of the job did not write {sign}. Expected a folder that all nodes share.")
             time.sleep(0.2)
         if sign.read_text() != "ready":
             raise OtherRankFailed("another process of the job failed; its message is in its log.")
+
+    def tidy(self, folder: Path) -> None:
+        """Remove the job's signs, also those of its earlier attempts, from the run folder; when all ranks have done their work.
+
+        Args:
+            folder: The run folder.
+        """
+        attempts = self.job if self.local else f"{self.job.rpartition('.')[0]}.*"
+        for sign in folder.glob(f"{_SIGN}{attempts}"):
+            with contextlib.suppress(OSError):
+                sign.unlink()
+
+
+def _leave(sign: Path, said: str) -> None:
+    with atomic_write(sign) as temporary:
+        temporary.write_text(said)

@@ -16,12 +16,12 @@ import torch
 from torch import Tensor
 
 from flexhook.errors import ConfigError
-from flexhook.inference.pair_writer import PairWriter
 from flexhook.media.images import check_shape, resize
 from flexhook.methods.two_stage.folded import folded
 from flexhook.methods.two_stage.frame_maps import FrameMaps
 from flexhook.methods.two_stage.plan import ScoringPlan
 from flexhook.structures import Expression, TrackSet, Video
+from flexhook.structures.method import LogitWriter
 
 PRECISIONS = {"float32": None, "bf16": torch.bfloat16}
 SENTENCES_AT_ONCE = 256
@@ -152,7 +152,7 @@ class ScoringEngine:
 
     @torch.inference_mode()
     def score(
-        self, video: Video, tracks: TrackSet, expressions: Sequence[Expression], writer: PairWriter
+        self, video: Video, tracks: TrackSet, expressions: Sequence[Expression], writer: LogitWriter
     ) -> ScoringReport:
         """Score what the writer does not have yet and finish its file.
 

@@ -14,7 +14,6 @@ from omegaconf import DictConfig, OmegaConf
 
 from flexhook.encoders.weight_files import weights_fingerprint
 from flexhook.errors import ConfigError, InputError
-from flexhook.inference.result_writer import BlockWriter
 from flexhook.methods.two_stage.engine import Points, ScoringEngine
 from flexhook.methods.two_stage.feature_cache import visual_settings
 from flexhook.methods.two_stage.module import ReferringModule
@@ -23,7 +22,7 @@ from flexhook.methods.two_stage.window_data import WindowData
 from flexhook.structures import Expression, Video
 from flexhook.structures.disk_cache import cache_folder
 from flexhook.structures.files import write_json
-from flexhook.structures.method import Method, PredictionReport
+from flexhook.structures.method import Method, PredictionReport, ResultWriter
 from flexhook.structures.reference_points import NAME as REFERENCE_POINTS
 from flexhook.structures.reference_points import read_reference_points
 from flexhook.training.build import training_videos, without_pretrained
@@ -164,7 +163,7 @@ class TwoStageMethod(Method):
         assert self.engine is not None
         return engine_key(self.engine)
 
-    def predict(self, video: Video, expressions: Sequence[Expression], writer: BlockWriter) -> PredictionReport:
+    def predict(self, video: Video, expressions: Sequence[Expression], writer: ResultWriter) -> PredictionReport:
         """Score every (observation, expression) pair of the tracker's trajectories.
 
         Raises:
