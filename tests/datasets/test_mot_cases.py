@@ -152,7 +152,12 @@ def test_damaged_files_give_no_value_that_cannot_be(name, words):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("1;1;201,5;102;34;23\n", "is not a MOT row"),  # decimal commas
+        ("1;1;201,5;102;34;23\n", "it has decimal commas, and its fields are separated by semicolons.*decimal points, as 10.5"),
+        ("1;1;10,5;20,5;30,0;40,0;0,9;-1,0\n", "it has decimal commas"),  # with as many commas as a row
+        ("1 1 10,5 20 30 40\n", "it has decimal commas, and its fields are separated by white space"),
+        ("1\t1\t10,5\t20,5\t30,0\t40,0\t0,9\n", "it has decimal commas, and its fields are separated by white space"),
+        ("1,1,2,3,4,5\n2;1;2;3;4;5\n", "its fields are separated by semicolons, others by commas"),
+        ('"1","1","2","3","4","5"\n', "'\"1\"' is not a number"),  # no header
         ("id,frame,x,y,w,h\n1,1,2,3,4,5\n", "is a header whose columns are not known"),
         ("1,1,2,3,4,5,1,\n1,2,2,3,4,5,1\n", "is not a number"),  # a comma after the last field in some rows only
     ],
@@ -161,7 +166,33 @@ def test_what_is_ambiguous_is_refused(tmp_path, text, words):
     (tmp_path / "a.txt").write_text(text)
     with pytest.raises(InputError, match=words) as error:
         read_mot(tmp_path / "a.txt", first_frame=1)
-    assert error.value.line == 1
+    assert error.value.line == (2 if "\n2;" in text else 1)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "# frames, boxes; all\n1;1;2;3;4;5\n# more, or less\n2;1;2;3;4;5\n",
+        "# a b\n1,1,2,3,4,5\n  # c, d; e\n2,1,2,3,4,5\n",
+        "# a, b\n1 1 2 3 4 5\n2 1 2 3 4 5\n",
+        "# a, b\nframe;id;x;y;w;h\n1;1;2;3;4;5\n2;1;2;3;4;5\n",
+        "1;1;2;3;4;5;\n#,\n2;1;2;3;4;5;\n",
+        "1; 1; 2; 3; 4; 5\n2, 1, 2, 3, 4, 5\n",  # each row in one way only
+    ],
+)
+def test_what_a_comment_says_does_not_choose_the_separator(tmp_path, text):
+    (tmp_path / "a.txt").write_text(text)
+    tracks = read_mot(tmp_path / "a.txt", first_frame=1)
+    assert tracks.frame.tolist() == [0, 1]
+    assert tracks.box.tolist() == [[2, 3, 6, 8]] * 2
+
+
+@needs_cases
+@pytest.mark.parametrize("case", ["e10_gtempty", "e10b_both", "e10c_predempty", "e9_two", "e_idswap1frame", "e_missingpred"])
+def test_results_folders_are_read_row_by_row(case):
+    for file in (CASES / case).rglob("*.txt"):
+        read = read_mot_truth if file.name == "gt.txt" else read_mot
+        assert len(read(file, first_frame=1)) == len(file.read_text().split()), file
 
 
 def test_comments_and_headers_keep_the_lines_of_messages(tmp_path):

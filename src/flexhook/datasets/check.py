@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from flexhook.datasets.box_units import unit_findings
 from flexhook.datasets.check_findings import Findings
 from flexhook.datasets.dataset import Dataset
 from flexhook.datasets.image_check import check_images
@@ -217,6 +218,8 @@ def _check_video(
             error = InputError(f"the tracker has no box in video {name}", file=tracker.place(name))
             findings("empty-tracker", error)
         _check_boxes(tracks, video, tracker.place(name), findings)
+        for found in unit_findings(tracks, video.size, video.truth):
+            findings("box-units", InputError(found.problem, file=tracker.place(name), hint=found.hint))
         fit = report.fit_of_video[name] = track_fit(video.truth, tracks)
         report.fit = fit if report.fit is None else report.fit + fit
 
@@ -240,6 +243,8 @@ def _check_truth(video: Video, findings: Findings) -> None:
         findings("no-labels", InputError(f"video {video.name} has no true box", expected="labels in it"))
         return
     _check_boxes(truth, video, f"labels of video {video.name}", findings)
+    for found in unit_findings(truth, video.size, option=None):
+        findings("box-units", InputError(found.problem, file=f"labels of video {video.name}", hint=found.hint))
     without = video.num_frames - len(np.unique(truth.frame))
     if without:
         problem = f"{without} frames of video {video.name} have no label"

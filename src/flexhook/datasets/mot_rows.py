@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,9 @@ _HEADER: tuple[frozenset[str], ...] = tuple(
                   "x left bb_left bbox_left xmin x1", "y top bb_top bbox_top ymin y1", "w width bb_width bbox_width",
                   "h height bb_height bbox_height")
 )  # fmt: skip
+#: Numbers with decimal commas between white space.
+_BLANKS = re.compile(r"(?=.*,)[-+]?\d+(,\d+)?(\s+[-+]?\d+(,\d+)?)+")
+DECIMAL_COMMAS = "it has decimal commas, and its fields are separated by "
 _LARGEST = float(np.finfo(np.float32).max)
 #: Row of a file or of a list of lines -> (kind, problem).
 Problems = dict[int, tuple[str, str]]
@@ -133,11 +137,12 @@ def mot_lines(path: str | Path, report: Report = strict) -> list[str]:
     if other:
         report("wrong-columns", InputError(other, file=path, line=first + 1, expected=ROW, hint="Convert it to MOT rows"))
         return []
-    if ";" in lines[first] and "," not in text:
-        lines = [line.replace(";", ",") for line in lines]
+    if ";" in lines[first]:
+        lines = [line if "," in line else line.replace(";", ",") for line in lines]
     elif "," not in lines[first]:
         lines = [line if "," in line else ",".join(line.split()) for line in lines]
-    if not any(map(_is_number, lines[first].split(","))) and lines[first].count(",") >= LEAST - 1:
+    words = any(map(str.isalpha, lines[first])) and not any(map(_is_number, lines[first].split(",")))
+    if words and lines[first].count(",") >= LEAST - 1:
         _check_header(lines[first], path, first + 1, report)
         lines[first] = ""
     last = next((line.rstrip() for line in reversed(lines) if line and not line.isspace()), "")
@@ -201,6 +206,9 @@ class _RowError(Exception):
 
 
 def _numbers(line: str) -> list[float]:
+    separators = _separators_problem(line)
+    if separators:
+        raise _RowError("not-a-number", separators)
     if not _plain(line):
         raise _RowError("not-a-number", "it holds characters that are not part of a number")
     values = []
@@ -212,6 +220,13 @@ def _numbers(line: str) -> list[float]:
     if not LEAST <= len(values) <= MOST:
         raise _RowError("wrong-columns", f"it has {len(values)} columns")
     return values
+
+
+def _separators_problem(line: str) -> str | None:
+    """In words, what keeps a line's fields from being told apart; None where commas separate them."""
+    if ";" in line:
+        return DECIMAL_COMMAS + "semicolons" if "," in line else "its fields are separated by semicolons, others by commas"
+    return DECIMAL_COMMAS + "white space" if _BLANKS.fullmatch(line.strip()) else None
 
 
 def _plain(text: str) -> bool:
@@ -294,7 +309,9 @@ def row_error(kind: str, problem: str, path: str | Path, line: int, first_frame:
         remedies: Names of the options that the hint gives.
     """
     expected, hint = ROW, "Correct or remove the row"
-    if kind == "bad-frame":
+    if DECIMAL_COMMAS in problem:
+        hint = "Write the numbers with decimal points, as 10.5"
+    elif kind == "bad-frame":
         expected = f"a whole number from {first_frame} on"
         hint = f"Set {remedies.first_frame} to the file's first frame number, or correct the row"
     elif kind == "bad-identity":

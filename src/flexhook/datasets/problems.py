@@ -58,6 +58,7 @@ SEVERITY: dict[str, str] = {
     "length-differs": "warning",
     "image-size-varies": "warning",
     "box-outside": "warning",
+    "box-units": "warning",
     "class-changes": "warning",
     "empty-expression": "warning",
     "duplicate-expression": "warning",
