@@ -43,7 +43,7 @@ def average_precision(frames: Iterable[FrameDetections], thresholds: Sequence[fl
         thresholds: IoU thresholds. A larger one asks for more exact boxes.
     """
     frames = list(frames)
-    classes = np.unique(np.concatenate([np.asarray(f.true_labels) for f in frames])) if frames else []
+    classes = np.unique(np.concatenate([np.asarray(f.true_labels) for f in frames])).tolist() if frames else []
     values: dict[float, list[float]] = {t: [] for t in thresholds}
     for label in classes:
         scores: list[np.ndarray] = []

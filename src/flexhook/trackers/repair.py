@@ -27,7 +27,7 @@ def recover_boxes(tracks: TrackSet, left: TrackSet, frames: int, min_iou: float 
     starts = []
     for identity, rows in tracks.tracks().items():
         at = tracks.frame[rows]
-        for k in np.flatnonzero(np.diff(at, prepend=-np.inf) > 1).tolist():
+        for k in np.flatnonzero(np.diff(at, prepend=-9) > 1).tolist():
             starts.append((int(at[k]), identity, int(rows[k]), int(at[k - 1]) if k else -1))
     for start, identity, row, before in sorted(starts):
         box, category = tracks.box[row], tracks.category[row]
@@ -42,9 +42,9 @@ def recover_boxes(tracks: TrackSet, left: TrackSet, frames: int, min_iou: float 
             free[best] = False
             taken.append((best, identity))
             box = left.box[best]
-    rows = np.array([row for row, _ in taken], np.int64)
-    return _joined(tracks, left.frame[rows], [identity for _, identity in taken], left.box[rows], left.category[rows],
-                   left.confidence[rows])
+    given = np.array([row for row, _ in taken], np.int64)
+    return _joined(tracks, left.frame[given], [identity for _, identity in taken], left.box[given], left.category[given],
+                   left.confidence[given])
 
 
 def one_category(tracks: TrackSet) -> TrackSet:
