@@ -56,7 +56,7 @@ def test_it_agrees_with_pycocotools():
     frames = []
     for _ in range(30):
         truth = rng.uniform(0, 80, (rng.integers(0, 6), 2))
-        truth = np.concatenate([truth, truth + rng.uniform(10, 40, truth.shape)], 1)
+        truth = np.concatenate([truth, truth + rng.uniform(20, 40, truth.shape)], 1)
         found = np.concatenate([truth + rng.normal(0, 3, truth.shape), rng.uniform([0, 0, 50, 50], [50, 50, 100, 100], (2, 4))])
         true_labels = rng.integers(0, 2, len(truth))
         labels = np.concatenate([true_labels, rng.integers(0, 2, 2)])

@@ -38,9 +38,9 @@ def test_it_learns_and_its_best_checkpoint_is_chosen_by_average_precision(traine
     root, said = trained
     metrics = json.loads((root / "run/metrics.json").read_text())
     assert metrics["val/AP50"] > 25 and 0 <= metrics["val/AP75"] <= metrics["val/AP50"] and "val/F1" not in metrics
-    assert json.loads((root / "run/meta.json").read_text())["monitor"] == "val/AP50"
+    assert json.loads((root / "run/meta.json").read_text())["monitor"] == "val/AP"
     assert "32 training items of 2 videos, 8 validation frames" in said
-    assert len(list((root / "run/checkpoints").glob("*-ap50_*.ckpt"))) == 5
+    assert len(list((root / "run/checkpoints").glob("*-ap_*.ckpt"))) == 5
 
 
 def test_frozen_features_are_computed_once(trained):
@@ -88,7 +88,7 @@ def test_detections_are_in_pixels_of_the_frame_whatever_its_size(trained):
 
 def test_the_run_folder_stands_for_its_best_checkpoint(trained):
     root, _ = trained
-    best = max((root / "run/checkpoints").glob("*-ap50_*.ckpt"), key=lambda p: float(p.stem.rpartition("_")[2]))
+    best = max((root / "run/checkpoints").glob("*-ap_*.ckpt"), key=lambda p: float(p.stem.rpartition("_")[2]))
     assert EmbeddedDetector(root / "run").key() == EmbeddedDetector(best).key()
 
 

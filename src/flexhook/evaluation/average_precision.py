@@ -9,6 +9,8 @@ import numpy as np
 
 from flexhook.structures.boxes import iou
 
+#: The IoU thresholds of COCO's mean average precision.
+COCO_THRESHOLDS = tuple(k / 100 for k in range(50, 100, 5))
 RECALLS = np.linspace(0, 1, 101)
 
 

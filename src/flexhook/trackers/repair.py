@@ -33,12 +33,12 @@ def recover_boxes(tracks: TrackSet, left: TrackSet, frames: int, min_iou: float 
         box, category = tracks.box[row], tracks.category[row]
         for frame in range(start - 1, max(before, start - 1 - frames, -1), -1):
             first, last = np.searchsorted(left.frame, [frame, frame + 1])
-            rows = np.arange(first, last)
-            rows = rows[free[rows] & (left.category[rows] == category)]
-            overlap = iou(box[None], left.box[rows])[0]
-            if not len(rows) or overlap.max() < min_iou:
+            near = np.arange(first, last)
+            near = near[free[near] & (left.category[near] == category)]
+            overlap = iou(box[None], left.box[near])[0]
+            if not len(near) or overlap.max() < min_iou:
                 break
-            best = int(rows[overlap.argmax()])
+            best = int(near[overlap.argmax()])
             free[best] = False
             taken.append((best, identity))
             box = left.box[best]
