@@ -57,7 +57,11 @@ def equal(one, two):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_tracker_of_the_group_tracks_a_video_and_has_a_key(video, made, tmp_path, name):
-    more = [f"tracker.root={tmp_path}/data/tracks/0001.txt"] if name == "file" else []
+    file = f"{tmp_path}/data/tracks/0001.txt"
+    more = {
+        "file": [f"tracker.root={file}"],
+        "detect": ["detector=mot", f"detector.root={file}", "tracker.min_length=1", "associator.minimum_consecutive_frames=1"],
+    }.get(name, [])
     with initialize_config_dir(str(config_folder()), version_base="1.3"):
         cfg = compose("dataset", overrides=["data=refer_kitti", f"data.root={tmp_path}/data", f"tracker={name}", *more])
     tracker = build_tracker(cfg)

@@ -15,7 +15,7 @@ def walk(start, step, frames, size=(20, 16)):
 
 
 def detections(*objects, missing=(), score=0.9, classes=None):
-    """Detections per frame of objects (frames, 4); ``missing`` names (object, frame) pairs; classes (objects,) or a function."""
+    """Detections per frame of objects (frames, 4); ``missing`` names (object, frame) pairs, ``classes`` is of both."""
     out = []
     for frame in range(len(objects[0])):
         seen = [k for k in range(len(objects)) if (k, frame) not in missing]

@@ -110,8 +110,10 @@ def track_live(tracker: DetectingTracker, source: int | str, out: Path, limit: i
         except Stopped as stop:
             if stop.code != 130:
                 raise
-    columns = list(zip(*rows, strict=True)) or [[], [], np.zeros((0, 4)), [], []]
-    tracks = TrackSet.build(*columns, categories=tracker.categories)  # type: ignore[arg-type]
+    tracks = TrackSet.empty(tracker.categories)
+    if rows:
+        frame_of, identity, box, category, score = map(np.array, zip(*rows, strict=True))
+        tracks = TrackSet.build(frame_of, identity, box, category, score, tracker.categories)
     path = out / f"{_file_name(source)}.txt"
     write_mot(path, tracks, classes=True)
     print(f"{frames.name}: {len(tracks.tracks())} tracks, {len(tracks)} boxes in {count} frames -> {path}", flush=True)

@@ -96,7 +96,7 @@ def read_class_names(folder: str | Path) -> tuple[str, ...]:
     path = Path(folder) / CLASSES
     if not path.is_file():
         return ()
-    names = tuple(line.strip() for line in read_text(path, strict).rstrip().split("\n"))
+    names = tuple(line.strip() for line in (read_text(path, strict) or "").rstrip().split("\n"))
     if not all(names) or len(set(names)) < len(names):
         k = next(k for k, name in enumerate(names) if not name or name in names[:k])
         raise InputError(f"the class {names[k]!r} " + ("occurs twice" if names[k] else "has no name"), file=path, line=k + 1,

@@ -9,6 +9,8 @@ import numpy as np
 
 from flexhook.structures.boxes import iou
 
+#: The IoU thresholds of COCO's mean average precision.
+COCO_THRESHOLDS = tuple(k / 100 for k in range(50, 100, 5))
 RECALLS = np.linspace(0, 1, 101)
 
 
@@ -43,7 +45,7 @@ def average_precision(frames: Iterable[FrameDetections], thresholds: Sequence[fl
         thresholds: IoU thresholds. A larger one asks for more exact boxes.
     """
     frames = list(frames)
-    classes = np.unique(np.concatenate([np.asarray(f.true_labels) for f in frames])) if frames else []
+    classes = np.unique(np.concatenate([np.asarray(f.true_labels) for f in frames])).tolist() if frames else []
     values: dict[float, list[float]] = {t: [] for t in thresholds}
     for label in classes:
         scores: list[np.ndarray] = []

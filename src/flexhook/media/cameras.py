@@ -37,7 +37,10 @@ class LiveFrames:
         text = str(source).strip()
         self.name = f"camera {text}" if text.isdecimal() else text
         self._capture: Any = cv2.VideoCapture(int(text) if text.isdecimal() else text.removeprefix("file://"))
-        opened, first = self._capture.read() if self._capture.isOpened() else (False, None)
+        first: Any = None
+        opened = False
+        if self._capture.isOpened():
+            opened, first = self._capture.read()
         if not opened:
             self.close()
             raise InputError("it gives no frames", file=self.name, expected="a camera or stream that is running",

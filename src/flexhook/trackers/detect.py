@@ -117,7 +117,7 @@ class DetectingTracker:
         linked: list[TrackSet] = []
         left: list[TrackSet] = []
         for frame, every in enumerate(detections):
-            found: Any = every[every.confidence >= self.min_confidence] if len(every) else every
+            found = _strong(every, self.min_confidence)
             found.data["row"] = np.arange(len(found))
             picture = video.frames.read(frame) if self.associator.uses_frames else None
             tracked = self._update(found, picture, video.size)
@@ -178,9 +178,13 @@ class LiveTracker:
         Returns:
             Its tracked objects, with ``xyxy`` in its pixels, ``confidence``, ``class_id`` and ``tracker_id``.
         """
-        found: Any = self.detector.detect([frame])[0]
-        found = found[found.confidence >= self.min_confidence] if len(found) else found
+        found = _strong(self.detector.detect([frame])[0], self.min_confidence)
         return self.associator.update(found, frame if self.associator.uses_frames else None)
+
+
+def _strong(found: Detections, min_confidence: float) -> Any:
+    """The detections from a score on."""
+    return found[np.asarray(found.confidence) >= min_confidence]
 
 
 def _joined(parts: Sequence[TrackSet], categories: Sequence[str], identified: bool = True) -> TrackSet:

@@ -62,8 +62,8 @@ def from_result(result: Any) -> Detections:
     boxes = getattr(result, "boxes", None)
     if boxes is not None and hasattr(boxes, "xyxy"):
         identities = getattr(boxes, "id", None)
-        columns = [_array(getattr(boxes, name)) for name in ("xyxy", "conf", "cls")]
-        return make_detections(*columns, None if identities is None else _array(identities))
+        xyxy, scores, classes = (_array(getattr(boxes, name)) for name in ("xyxy", "conf", "cls"))
+        return make_detections(xyxy, scores, classes, _array(identities))
     if isinstance(result, Mapping) and "boxes" in result:
         return make_detections(*(_array(result.get(name)) for name in ("boxes", "scores", "labels")))
     table = _array(result)

@@ -27,24 +27,24 @@ def recover_boxes(tracks: TrackSet, left: TrackSet, frames: int, min_iou: float 
     starts = []
     for identity, rows in tracks.tracks().items():
         at = tracks.frame[rows]
-        for k in np.flatnonzero(np.diff(at, prepend=-np.inf) > 1).tolist():
+        for k in np.flatnonzero(np.diff(at, prepend=-9) > 1).tolist():
             starts.append((int(at[k]), identity, int(rows[k]), int(at[k - 1]) if k else -1))
     for start, identity, row, before in sorted(starts):
         box, category = tracks.box[row], tracks.category[row]
         for frame in range(start - 1, max(before, start - 1 - frames, -1), -1):
             first, last = np.searchsorted(left.frame, [frame, frame + 1])
-            rows = np.arange(first, last)
-            rows = rows[free[rows] & (left.category[rows] == category)]
-            overlap = iou(box[None], left.box[rows])[0]
-            if not len(rows) or overlap.max() < min_iou:
+            near = np.arange(first, last)
+            near = near[free[near] & (left.category[near] == category)]
+            overlap = iou(box[None], left.box[near])[0]
+            if not len(near) or overlap.max() < min_iou:
                 break
-            best = int(rows[overlap.argmax()])
+            best = int(near[overlap.argmax()])
             free[best] = False
             taken.append((best, identity))
             box = left.box[best]
-    rows = np.array([row for row, _ in taken], np.int64)
-    return _joined(tracks, left.frame[rows], [identity for _, identity in taken], left.box[rows], left.category[rows],
-                   left.confidence[rows])
+    given = np.array([row for row, _ in taken], np.int64)
+    return _joined(tracks, left.frame[given], [identity for _, identity in taken], left.box[given], left.category[given],
+                   left.confidence[given])
 
 
 def one_category(tracks: TrackSet) -> TrackSet:

@@ -81,5 +81,5 @@ def _best(path: Path) -> Path:
     """A checkpoint as it is; of a run folder the best one by the metric in the name, else the last."""
     if not path.is_dir():
         return path
-    found = sorted((path / "checkpoints").glob("*-ap50_*.ckpt"), key=lambda p: float(p.stem.rpartition("_")[2]))
+    found = sorted((path / "checkpoints").glob("*-ap_*.ckpt"), key=lambda p: float(p.stem.rpartition("_")[2]))
     return found[-1] if found else path / "checkpoints" / "last.ckpt"

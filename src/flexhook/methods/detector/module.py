@@ -9,7 +9,7 @@ import lightning as L
 import torch
 from torch import Tensor
 
-from flexhook.evaluation.average_precision import FrameDetections, average_precision
+from flexhook.evaluation.average_precision import COCO_THRESHOLDS, FrameDetections, average_precision
 from flexhook.methods.detector.network import DetectorNetwork
 from flexhook.methods.two_stage.module import parameter_groups
 from flexhook.training.checkpoints import complete
@@ -107,14 +107,15 @@ class DetectorModule(L.LightningModule):
             self._found.append(FrameDetections(*(c.float().cpu().numpy() for c in columns)))
 
     def on_validation_epoch_end(self) -> None:
-        """Log ``val/AP50`` and ``val/AP75`` (0 to 100), of all processes together."""
+        """Log ``val/AP`` (COCO's mean over thresholds), ``val/AP50`` and ``val/AP75``, 0 to 100, of all processes together."""
         found = self._found
         if self.trainer.world_size > 1:
             every: list[Any] = [None] * self.trainer.world_size
             torch.distributed.all_gather_object(every, found)
             found = [frame for part in every for frame in part]
-        for threshold, value in average_precision(found).items():
-            self.log(f"val/AP{100 * threshold:.0f}", 100 * value, rank_zero_only=False, sync_dist=False)
+        values = average_precision(found, COCO_THRESHOLDS)
+        logged = {"val/AP": sum(values.values()) / len(values), "val/AP50": values[0.5], "val/AP75": values[0.75]}
+        self.log_dict({name: 100 * value for name, value in logged.items()}, rank_zero_only=False, sync_dist=False)
         self._found = []
 
     def configure_optimizers(self) -> Any:

@@ -88,8 +88,8 @@ class GroundingDino:
         keep = scores >= self.threshold
         xyxy = box_convert(boxes[keep], "cxcywh", "xyxy") * boxes.new_tensor([size[1], size[0]] * 2)
         best = batched_nms(xyxy, scores[keep], labels[keep], self.iou_threshold)
-        columns = (column[best].cpu().numpy() for column in (xyxy, scores[keep], labels[keep]))
-        return make_detections(*columns, size=size)
+        found, score, label = (column[best].cpu().numpy() for column in (xyxy, scores[keep], labels[keep]))
+        return make_detections(found, score, label, size=size)
 
 
 def caption_words(tokenizer: Any, prompts: Sequence[str]) -> Tensor:

@@ -72,8 +72,8 @@ class TransformersDetector:
         found = self.processor.post_process_object_detection(outputs, threshold=self.threshold, target_sizes=sizes)
         out = []
         for one, size in zip(found, sizes, strict=True):
-            columns = (one[name].float().cpu().numpy() for name in ("boxes", "scores", "labels"))
-            out.append(select_classes(make_detections(*columns, size=size), self._numbers))
+            boxes, scores, labels = (one[name].float().cpu().numpy() for name in ("boxes", "scores", "labels"))
+            out.append(select_classes(make_detections(boxes, scores, labels, size=size), self._numbers))
         return out
 
     def key(self) -> str:
