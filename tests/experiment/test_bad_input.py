@@ -135,6 +135,10 @@ def test_predict_needs_no_truth_and_no_expressions(toy, model, tmp_path):
     ({"first_frame": "one"}, ["first_frame is 'one'"]),
     ({"frame_size": "[64]"}, ["frame_size is [64]"]),
     ({"frame_size": "[64,64]"}, ["000000.png"]),  # the images have another shape
+    ({"threshold": "1.2"}, ["threshold is 1.2", "a probability"]),
+    ({"vote": "0"}, ["vote is 0", "true, false or a number of boxes"]),
+    ({"top_k": "0"}, ["top_k is 0"]),
+    ({"frame_rate": "0"}, ["frame_rate is 0"]),
     ({"scoring.precision": "float8"}, ["float8", "float32 or bf16"]),
     ({"scoring.max_pairs": "many"}, ["scoring.max_pairs is 'many'"]),
 ])

@@ -1,9 +1,11 @@
 """score, evaluate, predict and render on what a run left: the same model, the same numbers."""
 
 import json
+import re
 
 import av
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from omegaconf import OmegaConf
@@ -14,6 +16,7 @@ from flexhook.commands.predict import open_video
 from flexhook.configuration.resolvers import config_folder
 from flexhook.datasets.mot import read_mot
 from flexhook.inference.smoothing import smooth_track
+from flexhook.media.video_files import VideoWriter
 from flexhook.structures.result_files import read_expressions, read_results
 
 
@@ -77,7 +80,7 @@ def test_evaluate_gives_the_runs_metrics_again(tiny):
 def test_predict_writes_a_track_file_and_an_overlay_per_sentence(tiny, predicted):
     out, sentences, said = predicted
     slugs = [s.lower().replace(" ", "-") for s in sentences]
-    assert {p.name for p in out.iterdir()} == {"scores", *(f"{s}.txt" for s in slugs), *(f"{s}.mp4" for s in slugs)}
+    assert {p.name for p in out.iterdir()} == {"scores", *(f"{s}.{kind}" for s in slugs for kind in ("txt", "csv", "mp4"))}
     for name in slugs:
         with av.open(str(out / f"{name}.mp4")) as video:
             assert sum(1 for _ in video.decode(video=0)) == 16
@@ -99,6 +102,63 @@ def test_predict_agrees_with_score(tiny, predicted):
         assert chosen.frame.tolist() == accepted.frame.tolist()
         assert chosen.identity.tolist() == accepted.identity.tolist()
         np.testing.assert_allclose(chosen.box, accepted.box, atol=0.01)
+
+
+def test_table_of_predict_is_that_of_the_track_file(predicted):
+    out, _, said = predicted
+    for expression in read_results(out / "scores", "0003").expressions:
+        table, chosen = pd.read_csv(out / f"{expression.slug}.csv"), read_mot(out / f"{expression.slug}.txt", first_frame=1)
+        assert list(table.columns) == ["frame", "seconds", "identity", "x", "y", "width", "height", "probability"]
+        assert table.frame.tolist() == chosen.frame.tolist()
+        assert table.identity.tolist() == chosen.identity.tolist()
+        np.testing.assert_allclose(table.x, chosen.box[:, 0], atol=0.006)
+        assert table.seconds.isna().all()  # a folder of images has no frame rate
+    assert re.search(r"scored 16 frames in [\d.]+ s: [\d.]+ frames per second", said)
+
+
+def predict_again(tiny, best, out, *options):
+    """`flexhook predict` for one sentence, without pictures."""
+    data = tiny.folder / "data/synthetic_tiny"
+    status, said = run_here([
+        "predict", f"video={data}/KITTI/training/image_02/0003", f"tracks={data}/tracks/simulated/0003/car/predict.txt",
+        "sentences=[cars]", f"ckpt={best}", f"out={out}", "frame_size=[375,1242]", "overlay=false", *options,
+    ], tiny.folder)  # fmt: skip
+    assert status == 0, said
+    return said, read_mot(out / "cars.txt", first_frame=1), read_results(out / "scores", "0003")[0]
+
+
+def test_threshold_vote_and_top_k_of_predict(tiny, best, tmp_path):
+    said, nothing, result = predict_again(tiny, best, tmp_path, "threshold=1")
+    assert len(nothing) == 0
+    rows = result.tracks.tracks()
+    means = {identity: result.score[r].mean() for identity, r in rows.items()}
+    first = max(means, key=means.get)
+    assert f"nothing is accepted; closest by mean probability: track {first} ({means[first]:.2f})" in said
+    said, one, _ = predict_again(tiny, best, tmp_path, "threshold=0", "top_k=1", "frame_rate=4")
+    assert "frames per second" not in said  # the scores were there
+    assert set(one.identity.tolist()) == {first}
+    assert len(one) == len(rows[first])
+    np.testing.assert_allclose(pd.read_csv(tmp_path / "cars.csv").seconds, one.frame / 4)
+    cut = float(np.median(result.score))
+    _, voted, _ = predict_again(tiny, best, tmp_path, f"threshold={cut}", "vote=true")
+    wanted = {identity for identity, r in rows.items() if 2 * (result.score[r] >= cut).sum() > len(r)}
+    assert set(voted.identity.tolist()) == wanted
+    assert len(voted) == sum(len(rows[identity]) for identity in wanted)
+
+
+def test_overlay_of_a_video_file_has_its_frame_rate(tiny, best, predicted, tmp_path):
+    out, sentences, _ = predicted
+    clip = out / f"{sentences[0].lower().replace(' ', '-')}.mp4"
+    (tmp_path / "tracks.txt").write_text("".join(f"{f},1,20,40,90,60,1,-1,-1,-1\n" for f in range(1, 17)))
+    with VideoWriter(tmp_path / "clip.mp4", frame_rate=24) as video, av.open(str(clip)) as source:
+        for frame in source.decode(video=0):
+            video.write(frame.to_ndarray(format="rgb24"))
+    status, said = run_here(["predict", f"video={tmp_path}/clip.mp4", f"tracks={tmp_path}/tracks.txt", "sentences=[cars]",
+                             f"ckpt={best}", f"out={tmp_path}", "threshold=0"], tmp_path)
+    assert status == 0, said
+    with av.open(str(tmp_path / "cars.mp4")) as video:
+        assert float(video.streams.video[0].average_rate) == 24
+    assert pd.read_csv(tmp_path / "cars.csv").seconds.iloc[-1] == pytest.approx(15 / 24, abs=0.001)
 
 
 def test_predict_asks_for_no_training_data(tiny, predicted, best, tmp_path):

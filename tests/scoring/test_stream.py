@@ -252,18 +252,23 @@ def test_memory_is_bounded_by_the_tracks_that_are_remembered(small):
 
 
 @pytest.mark.slow
-def test_ten_thousand_frames_take_no_more_memory_and_time_than_a_hundred(small):
+def test_ten_thousand_frames_take_no_more_memory_and_time_than_a_hundred():
+    model = tiny_flexhook(strides=(32,), channels=(4,), points=1, frames=2, dtype=torch.float32)
+    engine = ScoringEngine(model, model.text.tokenize, IMAGE_SIZE)
     rng, picture = np.random.default_rng(0), NumberedFrames(1).read(0)
-    stream, memory, spent = TwoStageStream(small, TEXTS[:3], SIZE, forget_after=20), {}, []
+    stream, young = (TwoStageStream(engine, TEXTS[:3], SIZE, forget_after=20) for _ in range(2))
+    memory, spent = {}, {stream: [], young: []}
     for frame in range(10_000):
-        begin = time.process_time()
-        stream.update(picture, crowd(frame, rng))
-        spent.append(time.process_time() - begin)
+        tracks = crowd(frame, rng, life=10)
+        for each in (stream, young) if frame >= 9_500 else (stream,):  # side by side: other work on the machine slows both
+            begin = time.process_time()
+            each.update(picture, tracks)
+            spent[each].append(time.process_time() - begin)
         if frame in (99, 9_999):
             with open("/proc/self/statm") as file:
                 memory[frame] = int(file.read().split()[1]) * resource.getpagesize()
     assert memory[9_999] <= 1.05 * memory[99]
-    assert np.median(spent[-2000:]) < 1.2 * np.median(spent[100:2100])
+    assert np.median(spent[stream][-400:]) < 1.1 * np.median(spent[young][-400:])
 
 
 @pytest.mark.parametrize(("call", "message"), [

@@ -153,18 +153,19 @@ def find_tracks(
     if bad.any():
         raise InputError(f"the box {found.box[bad][0].tolist()} in frame {found.frame[bad][0]} has no area", file=source,
                          expected="finite x1, y1, x2, y2 with x1 < x2 and y1 < y2")
+    if not len(found):
+        warnings.warn(f"{source} has no tracks, and the results will be empty", stacklevel=3)
     check_tracks(found, video, source)
     return found
 
 
 def check_tracks(tracks: TrackSet, video: Video, source: str) -> None:
-    """Refuse tracks that cannot be this video's; warn where there are none.
+    """Refuse tracks that cannot be this video's.
 
     Raises:
         InputError: Most boxes lie outside of the frame.
     """
     if not len(tracks):
-        warnings.warn(f"{source} has no tracks, and the results will be empty", stacklevel=3)
         return
     height, width = video.size
     outside = (tracks.box[:, 0] >= width) | (tracks.box[:, 1] >= height) | (tracks.box[:, 2:] <= 0).any(1)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import wraps
@@ -37,10 +38,12 @@ class Latency:
     Attributes:
         seconds: (n,) of each frame.
         parts: Seconds per frame by part.
+        cpu: Seconds of all threads of this process per frame.
     """
 
     seconds: np.ndarray
     parts: dict[str, float]
+    cpu: float
 
     @property
     def p50(self) -> float:
@@ -83,8 +86,8 @@ def run(argv: list[str]) -> int:
         print(row, flush=True)
     goal = measure(engine, clock, GOAL_TRACKS, GOAL_SENTENCES, max(arguments.frames, 2))
     added = cost_of_adding(engine, clock, GOAL_TRACKS, GOAL_SENTENCES, max(arguments.frames // 2, 2))
-    print(f"\n{GOAL_TRACKS} tracks x {GOAL_SENTENCES} sentences: {1 / goal.p50:.1f} frames per second (median); "
-          f"target {FRAMES_PER_SECOND}")
+    print(f"\n{GOAL_TRACKS} tracks x {GOAL_SENTENCES} sentences: {1 / goal.p50:.1f} frames per second (median; "
+          f"{1e3 * goal.cpu:.0f} ms of CPU time per frame); target {FRAMES_PER_SECOND}")
     print("where the time goes: " + ", ".join(f"{name} {1e3 * s:.1f} ms" for name, s in goal.parts.items()))
     print(f"one more sentence: {1e3 * added:.1f} ms once, {added / goal.p50:.2f} of a frame's time; target at most 1")
     print(f"peak memory {peak_memory(device) / 2**20:.0f} MB")
@@ -102,17 +105,18 @@ def measure(engine: ScoringEngine, clock: Callable[[], float], tracks: int, sent
     """Run a stream for some frames, of which the first ones are not counted."""
     video = made_up_video(frames + WARM_UP, tracks, sentences)
     stream = TwoStageStream(engine, [e.sentence for e in video.expressions], video.size)
-    seconds, parts = [], {"encode": 0.0, "sample": 0.0, "look": 0.0, "judge": 0.0}
+    seconds, cpu, parts = [], 0.0, {"encode": 0.0, "sample": 0.0, "look": 0.0, "judge": 0.0}
     with timed(engine, clock, parts):
         for k, (picture, found) in enumerate(live_frames(video, frames + WARM_UP)):
             if k == WARM_UP:
                 parts.update(dict.fromkeys(parts, 0.0))
+                cpu = time.process_time()
             begin = clock()
             stream.update(picture, found)
             seconds.append(clock() - begin)
-    measured = np.array(seconds[WARM_UP:])
+    cpu, measured = (time.process_time() - cpu) / frames, np.array(seconds[WARM_UP:])
     parts = {name: spent / frames for name, spent in parts.items()}
-    return Latency(measured, parts | {"other": float(measured.mean()) - sum(parts.values())})
+    return Latency(measured, parts | {"other": float(measured.mean()) - sum(parts.values())}, cpu)
 
 
 @contextlib.contextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
 from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
@@ -10,23 +10,25 @@ from omegaconf import DictConfig, OmegaConf
 
 from flexhook.commands.hydra_app import hydra_command
 from flexhook.configuration.check_config import check_config
-from flexhook.datasets.mot import write_mot
 from flexhook.datasets.text_files import read_text
 from flexhook.errors import ConfigError, InputError
-from flexhook.structures import Expression, TrackSet, Video, make_labels
-from flexhook.structures.slugs import unique_slugs
+from flexhook.structures import Video
 from flexhook.trackers.build import build_tracker
 from flexhook.trackers.mot_files import TrackerFiles
 from flexhook.training.checkpoint_file import require_checkpoint_file
 
 
 def task(cfg: DictConfig) -> None:
-    """Write one MOT file and one overlay video per sentence.
+    """Write a MOT file, a CSV file and an overlay video per sentence.
 
     Raises:
         InputError: Video, tracks, sentences or checkpoint are missing or malformed.
     """
+    from flexhook.api.inputs import check_tracks
+    from flexhook.inference.decisions import Decision
+
     check_config(cfg)
+    decision = Decision(cfg.threshold, cfg.vote, cfg.top_k)
     for key in ("video", "ckpt", *(["tracks"] if HydraConfig.get().runtime.choices.get("tracker") == "file" else [])):
         named = cfg.tracker.root if key == "tracks" else cfg[key]
         if not str(named or "").strip():
@@ -38,8 +40,12 @@ def task(cfg: DictConfig) -> None:
                           hint="Or set tracker=per_video tracker.root=FOLDER")
     video = open_video(cfg)
     tracks = tracker.track(video)
-    check_tracks(tracks, video, str(tracker.files(video.name)[0]))
+    file = str(tracker.files(video.name)[0])
+    if not len(tracks):
+        print(f"warning: {file} has no tracks, and the results will be empty", flush=True)
+    check_tracks(tracks, video, file)
 
+    from flexhook.api.results import SentenceResult
     from flexhook.configuration.trust import check_parts
     from flexhook.inference.score import best_device, predict_block
     from flexhook.inference.scoring_options import scoring_options
@@ -55,8 +61,6 @@ def task(cfg: DictConfig) -> None:
         trained_config,
     )
     from flexhook.training.checkpoints import read_checkpoint
-    from flexhook.visualization.outcomes import ScoredExpression
-    from flexhook.visualization.overlay import write_overlay
 
     print(f"loading {cfg.ckpt}", flush=True)
     checkpoint = read_checkpoint(cfg.ckpt)
@@ -77,67 +81,51 @@ def task(cfg: DictConfig) -> None:
     method.prepare_inference(trained, device, build_reader(trained) if calibrated else None)
     print(f"scoring {len(tracks)} boxes of {len(tracks.tracks())} tracks in {video.num_frames} frames against "
           f"{len(video.expressions)} sentences on {device}", flush=True)
-    predict_block(method, video, out / "scores")
+    begin = time.perf_counter()
+    report = predict_block(method, video, out / "scores")
+    seconds = time.perf_counter() - begin
     merge_expressions(out / "scores", {video.name: video.expressions})
     results = read_results(out / "scores", video.name)
-    for result in results:
-        expression, chosen = result.expression, result.tracks.select(result.accepted)
-        path = out / f"{expression.slug}.txt"
-        write_mot(path, chosen, first_frame=tracker.first_frame)
-        print(f"“{expression.sentence}”: {len(chosen.tracks())} tracks, {len(chosen)} boxes -> {path}", flush=True)
+    rate = cfg.frame_rate or getattr(video.frames, "frame_rate", None)
+    for found in results:
+        result = SentenceResult(found.expression, found.tracks, found.score, decision.accepted(found), video, rate)
+        path, chosen = result.to_mot(out, tracker.first_frame), result.chosen
+        result.to_csv(out)
+        print(f"“{result.sentence}”: {len(chosen.tracks())} tracks, {len(chosen)} boxes -> {path}", flush=True)
+        if not len(chosen) and len(result.tracks):
+            closest = ", ".join(f"track {identity} ({mean:.2f})" for identity, mean in result.closest())
+            print(f"  nothing is accepted; closest by mean probability: {closest}", flush=True)
         if cfg.overlay:
-            picture = out / f"{expression.slug}.mp4"
-            write_overlay(picture, ScoredExpression.of(video, result), frame_rate=cfg.frame_rate)
-            print(f"  overlay -> {picture}", flush=True)
+            print(f"  overlay -> {result.render(out)}", flush=True)
+    if report.frames:
+        print(f"scored {report.frames} frames in {seconds:.1f} s: {report.frames / seconds:.1f} frames per second")
     print(f"the results lie in {out}")
 
 
 def open_video(cfg: DictConfig) -> Video:
-    """The video with the given sentences and without truth."""
-    from flexhook.media.video_files import open_frames
+    """The video with the given sentences, each once, and without truth."""
+    from flexhook.api.inputs import check_sentences
+    from flexhook.api.inputs import open_video as open_source
 
-    frames = open_frames(cfg.video)
-    height, width = cfg.frame_size or frames.read(0).shape[:2]
-    sentences = check_sentences(cfg.sentences)
-    expressions = [Expression(sentence, name) for sentence, name in zip(sentences, unique_slugs(sentences), strict=True)]
-    return Video(Path(cfg.video).stem, (int(height), int(width)), frames, TrackSet.empty(), tuple(expressions),
-                 make_labels([], [], (0, len(expressions))))
+    listed = read_sentences(cfg.sentences)
+    once = {s.strip() if isinstance(s, str) else repr(s): s for s in listed}
+    return open_source(cfg.video, check_sentences(list(once.values())), cfg.frame_size)
 
 
-def check_sentences(sentences: Sequence[str] | str) -> list[str]:
-    """The sentences as a list of texts, each once.
+def read_sentences(sentences: Sequence[str] | str) -> list[str]:
+    """The sentences of the command line; a text that ends with ``.txt`` names a file, of a sentence per line.
 
     Raises:
-        ConfigError: None, or an empty one.
-        InputError: A text that ends with ``.txt`` names a file, of a sentence per line, that is missing or has none.
+        InputError: The file is missing or has none.
     """
-    if isinstance(sentences, str) and sentences.endswith(".txt"):
-        file = sentences
-        sentences = [line for line in (read_text(sentences) or "").splitlines() if line.strip()]
-        if not sentences:
-            raise InputError("the file of sentences has none", file=file, expected="a sentence per line")
-    listed = [sentences] if isinstance(sentences, str) else list(sentences)
-    if not listed or any(not isinstance(s, str) or not s.strip() for s in listed):
-        raise ConfigError(f"sentences is {listed!r}", expected="a list of sentences, none empty",
-                          hint="""Write 'sentences=["cars turning left"]'""")
-    return list(dict.fromkeys(s.strip() for s in listed))
-
-
-def check_tracks(tracks: TrackSet, video: Video, file: str) -> None:
-    """Refuse tracks that cannot be this video's; warn where there are none.
-
-    Raises:
-        InputError: Most boxes lie outside of the frame.
-    """
-    if not len(tracks):
-        print(f"warning: {file} has no tracks, and the results will be empty", flush=True)
-    height, width = video.size
-    if len(tracks):
-        outside = (tracks.box[:, 0] >= width) | (tracks.box[:, 1] >= height) | (tracks.box[:, 2:] <= 0).any(1)
-        if outside.mean() > 0.5:
-            raise InputError(f"{outside.sum()} of {len(tracks)} boxes lie outside of the {width}x{height} frame",
-                             file=file, expected="pixels of the original frame",
-                             hint="Set frame_size=[height,width] of the frames that the tracks refer to")
+    if not isinstance(sentences, str):
+        return list(sentences)
+    if not sentences.endswith(".txt"):
+        return [sentences]
+    found = [line for line in (read_text(sentences) or "").splitlines() if line.strip()]
+    if not found:
+        raise InputError("the file of sentences has none", file=sentences, expected="a sentence per line")
+    return found
 
 
 run = hydra_command("predict", task)

@@ -38,7 +38,7 @@ def folded(visual: nn.Module, image_size: tuple[int, int]) -> nn.Module:
             setattr(module, norm, _after(old))
     weight = next(visual.parameters())
     if weight.device.type == "cpu":
-        faster = faster.to(memory_format=torch.channels_last)
+        faster = faster.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     noise = torch.rand(1, 3, *image_size, generator=torch.Generator().manual_seed(0)).to(weight.device, weight.dtype)
     try:
         pairs = list(zip(visual(noise), faster(noise), strict=True))
