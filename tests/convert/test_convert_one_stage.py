@@ -36,7 +36,10 @@ def save(path, state, **others):
     return path
 
 
-@pytest.mark.parametrize(("temporal", "extra"), [(None, False), (None, True), ({"temporal_layers": 1, "temporal_ffn": 48}, True)],
+MEMORY = {"temporal_layers": 1, "temporal_ffn": 48}
+
+
+@pytest.mark.parametrize(("temporal", "extra"), [(None, False), (None, True), (MEMORY, True)],
                          ids=["transrmot", "extra track attention", "temprmot"])
 def test_every_tensor_is_accounted_for(tmp_path, temporal, extra):
     network, state = published(temporal, extra)

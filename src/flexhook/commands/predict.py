@@ -25,17 +25,21 @@ def task(cfg: DictConfig) -> None:
         InputError: Video, tracks, sentences or checkpoint are missing or malformed.
     """
     check_config(cfg)
-    for key in ("video", "ckpt", *(["tracks"] if HydraConfig.get().runtime.choices.get("tracker") == "file" else [])):
+    from_file = HydraConfig.get().runtime.choices.get("tracker") == "file"
+    given = not from_file or cfg.tracker.root is not None  # a method that finds its objects itself needs none
+    for key in ("video", "ckpt", *(["tracks"] if given and from_file else [])):
         named = cfg.tracker.root if key == "tracks" else cfg[key]
         if not str(named or "").strip():
             raise ConfigError(f"{key} is empty", expected=f"{key}=PATH")
-    tracker = build_tracker(cfg)
-    if not isinstance(tracker, TrackerFiles):
+    tracker = build_tracker(cfg) if given else None
+    if given and not isinstance(tracker, TrackerFiles):
         raise ConfigError("the tracker makes tracks of ground truth, and the video has none", expected="tracks=FILE",
                           hint="Or set tracker=per_video tracker.root=FOLDER")
     video = open_video(cfg)
-    tracks = tracker.track(video)
-    check_tracks(tracks, video, str(tracker.files(video.name)[0]))
+    tracks, first_frame = None, cfg.first_frame
+    if isinstance(tracker, TrackerFiles):
+        tracks, first_frame = tracker.track(video), tracker.first_frame
+        check_tracks(tracks, video, str(tracker.files(video.name)[0]))
 
     from flexhook.configuration.trust import check_parts
     from flexhook.inference.score import best_device, predict_block
@@ -70,17 +74,20 @@ def task(cfg: DictConfig) -> None:
         require_data(trained, cfg.ckpt)
     method = build_trained(checkpoint, cfg.ckpt, cfg)
     device, out = best_device(cfg.accelerator), Path(cfg.out)
-    method.tracker = GivenTracks(tracks)
+    if method.needs_tracks:
+        if tracks is None:
+            raise ConfigError(f"the method {method.name} scores tracks, and none are given", expected="tracks=FILE")
+        method.tracker = GivenTracks(tracks)
     method.prepare_inference(trained, device, build_reader(trained) if calibrated else None)
-    print(f"scoring {len(tracks)} boxes of {len(tracks.tracks())} tracks in {video.num_frames} frames against "
-          f"{len(video.expressions)} sentences on {device}", flush=True)
+    seen = f"{len(tracks)} boxes of {len(tracks.tracks())} tracks in " if tracks is not None and method.needs_tracks else ""
+    print(f"scoring {seen}{video.num_frames} frames against {len(video.expressions)} sentences on {device}", flush=True)
     predict_block(method, video, out / "scores")
     merge_expressions(out / "scores", {video.name: video.expressions})
     results = read_results(out / "scores", video.name)
     for result in results:
         expression, chosen = result.expression, result.tracks.select(result.accepted)
         path = out / f"{expression.slug}.txt"
-        write_mot(path, chosen, first_frame=tracker.first_frame)
+        write_mot(path, chosen, first_frame=first_frame)
         print(f"“{expression.sentence}”: {len(chosen.tracks())} tracks, {len(chosen)} boxes -> {path}", flush=True)
         if cfg.overlay:
             picture = out / f"{expression.slug}.mp4"
