@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from flexhook.convert.architecture import Architecture
+    from flexhook.convert.checkpoint import Published
     from flexhook.convert.published import Mapped
 
 
@@ -52,11 +53,40 @@ def run(argv: list[str]) -> int:
 def _from_published(arguments: argparse.Namespace, out: Path) -> Mapped:
     from flexhook.convert.architecture import Architecture
     from flexhook.convert.checkpoint import convert, read_published, write_ours
+    from flexhook.convert.one_stage import is_one_stage
 
     published = read_published(arguments.checkpoint)
+    if is_one_stage(published.state):
+        return _one_stage(arguments, published, out)
     given = Architecture.from_json(arguments.architecture) if arguments.architecture else None
     architecture, _, mapped = convert(published, str(arguments.checkpoint), given, arguments.text_length)
     write_ours(out, mapped, _configuration(architecture, arguments.tokenizer), published.others)
+    return mapped
+
+
+def _one_stage(arguments: argparse.Namespace, published: Published, out: Path) -> Mapped:
+    """Convert TransRMOT or TempRMOT."""
+    from hydra.utils import instantiate
+
+    from flexhook.configuration.trust import check_parts
+    from flexhook.convert.checkpoint import write_ours
+    from flexhook.convert.one_stage import OneStageArchitecture, from_published
+
+    file, state = str(arguments.checkpoint), published.state
+    architecture, notices = OneStageArchitecture.infer(state, file)
+    if arguments.architecture:
+        architecture = OneStageArchitecture.from_json(arguments.architecture, state)
+        notices = []
+    visual, text = architecture.encoders(state, file)
+    text |= {k: v for k, v in {"length": arguments.text_length, "tokenizer": arguments.tokenizer}.items() if v is not None}
+    config = _compose(f"method={architecture.name}", "visual=resnet50_imagenet", "image_size=[464,1536]")
+    config.visual, config.text = visual | {"image_size": list(config.image_size)}, text
+    config.model.update({**architecture.sizes, **(architecture.temporal or {})})
+    check_parts(config, ["method", "model"], file)
+    network = instantiate(config.model)
+    mapped = from_published(network, state, file)
+    mapped.notices = [*notices, *mapped.notices]
+    write_ours(out, mapped, _plain(config), published.others, "network")
     return mapped
 
 
@@ -72,15 +102,7 @@ def _to_published(arguments: argparse.Namespace, out: Path) -> Mapped:
 
 def _configuration(architecture: Architecture, tokenizer: str | None) -> dict[str, Any]:
     """The composed configuration of a converted model: the published experiment's with the checkpoint's sizes."""
-    from hydra import compose, initialize_config_dir
-    from omegaconf import OmegaConf
-
-    from flexhook.configuration.resolvers import config_folder
-
-    overrides = ["experiment=none", "data=refer_kitti_v2", "data.root=data/refer_kitti_v2", "name=converted", "run_dir=null"]
-    with initialize_config_dir(str(config_folder()), version_base="1.3"):
-        config: Any = compose("train", overrides)
-    OmegaConf.set_struct(config, False)
+    config = _compose()
     text = architecture.text_config() | ({} if tokenizer is None else {"tokenizer": tokenizer})
     config.visual, config.text = architecture.visual_config(), text
     config.image_size, config.num_frames = list(architecture.image_size), architecture.window_frames
@@ -88,4 +110,24 @@ def _configuration(architecture: Architecture, tokenizer: str | None) -> dict[st
     hook = {"num_reference_points": architecture.num_reference_points, "finest": list(architecture.grid)}
     config.model.hook.update({**hook, "heads": architecture.attention_heads})
     config.model.decoder.heads = architecture.attention_heads
+    return _plain(config)
+
+
+def _compose(*overrides: str) -> Any:
+    """The training configuration for Refer-KITTI-V2, open for changes."""
+    from hydra import compose, initialize_config_dir
+    from omegaconf import OmegaConf
+
+    from flexhook.configuration.resolvers import config_folder
+
+    common = ["experiment=none", "data=refer_kitti_v2", "data.root=data/refer_kitti_v2", "name=converted", "run_dir=null"]
+    with initialize_config_dir(str(config_folder()), version_base="1.3"):
+        config = compose("train", [*common, *overrides])
+    OmegaConf.set_struct(config, False)
+    return config
+
+
+def _plain(config: Any) -> dict[str, Any]:
+    from omegaconf import OmegaConf
+
     return OmegaConf.to_container(config, resolve=True)  # type: ignore[return-value]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
@@ -29,21 +30,25 @@ def task(cfg: DictConfig) -> None:
 
     check_config(cfg)
     decision = Decision(cfg.threshold, cfg.vote, cfg.top_k)
-    for key in ("video", "ckpt", *(["tracks"] if HydraConfig.get().runtime.choices.get("tracker") == "file" else [])):
+    from_file = HydraConfig.get().runtime.choices.get("tracker") == "file"
+    given = not from_file or cfg.tracker.root is not None  # a method that finds its objects itself needs none
+    for key in ("video", "ckpt", *(["tracks"] if given and from_file else [])):
         named = cfg.tracker.root if key == "tracks" else cfg[key]
         if not str(named or "").strip():
             raise ConfigError(f"{key} is empty", expected=f"{key}=PATH")
     require_checkpoint_file(cfg.ckpt)  # before torch is imported
-    tracker = build_tracker(cfg)
-    if not isinstance(tracker, TrackerFiles):
+    tracker = build_tracker(cfg) if given else None
+    if tracker is not None and tracker.needs_truth:
         raise ConfigError("the tracker makes tracks of ground truth, and the video has none", expected="tracks=FILE",
-                          hint="Or set tracker=per_video tracker.root=FOLDER")
+                          hint="Or set tracker=detect, or tracker=per_video tracker.root=FOLDER")
     video = open_video(cfg)
-    tracks = tracker.track(video)
-    file = str(tracker.files(video.name)[0])
-    if not len(tracks):
-        print(f"warning: {file} has no tracks, and the results will be empty", flush=True)
-    check_tracks(tracks, video, file)
+    tracks = None
+    if tracker is not None:
+        tracks = tracker.track(video)
+        source = str(tracker.files(video.name)[0]) if isinstance(tracker, TrackerFiles) else type(tracker).__name__
+        if not len(tracks):
+            print(f"warning: {source} has no tracks, and the results will be empty", flush=True)
+        check_tracks(tracks, video, source)
 
     from flexhook.api.results import SentenceResult
     from flexhook.configuration.trust import check_parts
@@ -77,10 +82,13 @@ def task(cfg: DictConfig) -> None:
         require_data(trained, cfg.ckpt)
     method = build_trained(checkpoint, cfg.ckpt, cfg)
     device, out = best_device(cfg.accelerator), Path(cfg.out)
-    method.tracker = GivenTracks(tracks)
+    if method.needs_tracks:
+        if tracks is None:
+            raise ConfigError(f"the method {method.name} scores tracks, and none are given", expected="tracks=FILE")
+        method.tracker = GivenTracks(tracks)
     method.prepare_inference(trained, device, build_reader(trained) if calibrated else None)
-    print(f"scoring {len(tracks)} boxes of {len(tracks.tracks())} tracks in {video.num_frames} frames against "
-          f"{len(video.expressions)} sentences on {device}", flush=True)
+    seen = f"{len(tracks)} boxes of {len(tracks.tracks())} tracks in " if tracks is not None and method.needs_tracks else ""
+    print(f"scoring {seen}{video.num_frames} frames against {len(video.expressions)} sentences on {device}", flush=True)
     begin = time.perf_counter()
     report = predict_block(method, video, out / "scores")
     seconds = time.perf_counter() - begin
@@ -89,7 +97,7 @@ def task(cfg: DictConfig) -> None:
     rate = cfg.frame_rate or getattr(video.frames, "frame_rate", None)
     for found in results:
         result = SentenceResult(found.expression, found.tracks, found.score, decision.accepted(found), video, rate)
-        path, chosen = result.to_mot(out, tracker.first_frame), result.chosen
+        path, chosen = result.to_mot(out, cfg.first_frame), result.chosen
         result.to_csv(out)
         print(f"“{result.sentence}”: {len(chosen.tracks())} tracks, {len(chosen)} boxes -> {path}", flush=True)
         if not len(chosen) and len(result.tracks):

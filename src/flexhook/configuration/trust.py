@@ -32,6 +32,10 @@ ENTRY_POINTS = "flexhook.parts"
 
 _IMAGES = "image_size mean std"
 _MAPS = f"{_IMAGES} pretrained strides scales drop_path map_scale"
+_ONE_STAGE = (
+    "visual text width heads encoder_layers decoder_layers encoder_points decoder_points ffn num_queries dropout "
+    "track_attention fixed"
+)
 _TIMM = (
     f"model weights {_MAPS} embed_dim depth depths dims num_heads patch_size window_size mlp_ratio init_values qkv_bias "
     "class_token reg_tokens no_embed_class dynamic_img_size dynamic_img_pad output_stride base_width cardinality drop_rate "
@@ -74,6 +78,10 @@ PARTS: dict[str, str] = {
     "flexhook.methods.flexhook.temporal.displacements": "",
     "flexhook.methods.flexhook.temporal.positions_only": "",
     "flexhook.methods.ikun.network.IKUN": "visual text num_frames image_size crop_size heads",
+    "flexhook.methods.one_stage.method.OneStageMethod": "name thresholds slow initial",
+    "flexhook.methods.temprmot.network.TempRMOT":
+        f"{_ONE_STAGE} train_history test_history temporal_layers temporal_ffn temporal_dropout",
+    "flexhook.methods.transrmot.network.TransRMOT": f"{_ONE_STAGE} random_drop fp_ratio",
     "flexhook.methods.two_stage.calibration.SentenceFrequency": "weight offset sharpness",
     "flexhook.methods.two_stage.cosine.CosineDecoder": "",
     "flexhook.methods.two_stage.method.TwoStageMethod": "name",

@@ -159,6 +159,29 @@ def infer(state: Mapping[str, Tensor], file: str | None = None) -> tuple[Archite
     ), notices  # fmt: skip
 
 
+def infer_resnet(state: Mapping[str, Tensor], file: str | None = None) -> str:
+    """Name in timm of the ResNet in a published state dict.
+
+    Raises:
+        InputError: It is none.
+    """
+    kind = str(_visual(state, file)[0]["type"])
+    if kind not in ("resnet18", "resnet34", "resnet50"):
+        raise InputError(f"its backbone is {kind}", file=file, expected="ResNet-18, -34 or -50")
+    return RESNETS[kind]
+
+
+def infer_text(state: Mapping[str, Tensor], length: int, file: str | None = None) -> dict[str, Any]:
+    """The ``text`` group of a configuration, with random weights, for the text encoder in a published state dict.
+
+    Raises:
+        InputError: It is none of the published ones.
+    """
+    positions = state.get("text_encoder.embeddings.position_embeddings.weight")
+    limit = length if positions is None else min(length, len(positions) - 2)
+    return Architecture({"type": "resnet50"}, _text(state, file, []), text_length=limit).text_config()
+
+
 def _shape(state: Mapping[str, Tensor], name: str, expected: str, file: str | None) -> tuple[int, ...]:
     """Shape of a tensor from which a size is read off; ``expected`` has its number of dimensions, none of them empty."""
     if name not in state:

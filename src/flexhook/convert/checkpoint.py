@@ -13,8 +13,10 @@ from torch import Tensor, nn
 
 from flexhook import __version__
 from flexhook.convert.architecture import Architecture, infer
+from flexhook.convert.one_stage import to_published as one_stage_published
 from flexhook.convert.published import Mapped, from_published, to_published
 from flexhook.encoders.weight_files import WRAPPERS, read_checkpoint, read_weights, state_dict
+from flexhook.methods.one_stage.network import OneStageNetwork
 from flexhook.structures.files import atomic_write
 
 
@@ -76,7 +78,9 @@ def convert(
     return architecture, model, mapped
 
 
-def write_ours(file: Path, mapped: Mapped, config: Mapping[str, Any], others: Mapping[str, Any]) -> None:
+def write_ours(
+    file: Path, mapped: Mapped, config: Mapping[str, Any], others: Mapping[str, Any], part: str = "model"
+) -> None:
     """Write a checkpoint that every command takes: tensors and plain containers only.
 
     Args:
@@ -84,9 +88,10 @@ def write_ours(file: Path, mapped: Mapped, config: Mapping[str, Any], others: Ma
         mapped: The tensors under our names.
         config: The composed configuration that builds the model.
         others: What else the published file held; kept for the way back.
+        part: Name of the network in its LightningModule.
     """
     content = {
-        "state_dict": {f"model.{k}": v for k, v in mapped.state.items()},
+        "state_dict": {f"{part}.{k}": v for k, v in mapped.state.items()},
         "flexhook": {"version": __version__, "config": dict(config), "frozen": {}, "published": dict(others)},
     }
     with atomic_write(file) as temporary:
@@ -99,7 +104,7 @@ def write_published(file: Path, model: nn.Module, others: Mapping[str, Any]) -> 
     Raises:
         InputError: The model has a part that the published code has not.
     """
-    mapped = to_published(model, model.state_dict())
+    mapped = one_stage_published(model) if isinstance(model, OneStageNetwork) else to_published(model, model.state_dict())
     with atomic_write(file) as temporary:
         torch.save({**others, "model": mapped.state}, temporary)
     return mapped

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from flexhook.convert.architecture import read_json
+from flexhook.convert.architecture import infer_resnet, infer_text, read_json
 from flexhook.convert.published import Mapped
 from flexhook.errors import ConfigError, InputError
 from flexhook.methods.one_stage.fusion import HEADS
@@ -27,6 +27,9 @@ UNUSED = re.compile(r"text_encoder\.(pooler\.|embeddings\.(position_ids|token_ty
 """Of the text encoder, what has no part in its last hidden state."""
 #: Entries of a ``config.json`` that have one legal value.
 FIXED = {"feature_levels": LEVELS, "num_classes": 1, "fusion_heads": HEADS, "qim_heads": HEADS, "temporal_heads": HEADS}
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+TEXT_LENGTH = 512
+"""Sentences are not truncated: RoBERTa has no more positions."""
 NAMES = {  # of config.json, and of the network's arguments
     "d_model": "width", "nheads": "heads", "enc_layers": "encoder_layers", "dec_layers": "decoder_layers",
     "enc_points": "encoder_points", "dec_points": "decoder_points", "ffn": "ffn", "num_queries": "num_queries",
@@ -53,6 +56,17 @@ class OneStageArchitecture:
     def name(self) -> str:
         """The method's name."""
         return "transrmot" if self.temporal is None else "temprmot"
+
+    def encoders(self, state: Mapping[str, Tensor], file: str | None = None) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The groups ``visual`` and ``text`` of a configuration, with random weights, read off a state dict.
+
+        Raises:
+            InputError: The encoders are not ResNet-50 and RoBERTa or BERT.
+        """
+        kind = infer_resnet({k.replace("backbone.0.body.", "backbone."): v for k, v in state.items()}, file)
+        visual = {"_target_": "flexhook.encoders.visual.TimmVisualEncoder", "model": kind, "pretrained": False,
+                  "weights": None, "strides": [8, 16, 32], "mean": list(MEAN), "std": list(STD)}  # fmt: skip
+        return visual, infer_text(state, TEXT_LENGTH, file)
 
     def build(self, visual: Any, text: Any, **options: Any) -> OneStageNetwork:
         """The network with random weights.

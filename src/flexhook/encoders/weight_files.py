@@ -23,19 +23,26 @@ WEIGHTS = ("model.safetensors", "open_clip_model.safetensors", "pytorch_model.bi
 WRAPPERS = ("model", "state_dict", "model_state_dict", "module")
 
 
+class Settings(dict):
+    """Stands for the options of a command line in a checkpoint: their names and values, nothing else."""
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        self.update(state)
+
+
 def _harmless_globals() -> list[Any]:
-    """What a pickle may name besides torch's own list: a yacs configuration, a dictionary in its place, and scalars."""
+    """What a pickle may name besides torch's own list: configurations, dictionaries in their place, and scalars."""
     scalar = np.float64(0).__reduce__()[0]
     scalars = [(scalar, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")]
     kinds = [type(np.dtype(name)) for name in ("float64", "float32", "int64", "int32", "bool")]
-    return [(OrderedDict, "yacs.config.CfgNode"), *scalars, np.dtype, *kinds]
+    return [(OrderedDict, "yacs.config.CfgNode"), (Settings, "argparse.Namespace"), *scalars, np.dtype, *kinds]
 
 
 def read_checkpoint(path: str | Path) -> Any:
     """The content of a ``.pth``, ``.pt``, ``.bin`` or ``.ckpt`` file, tensors on the CPU.
 
-    Only tensors, plain containers, numpy scalars and yacs configurations are built (the latter as dictionaries);
-    a file that names anything else, which could run code, is refused.
+    Only tensors, plain containers, numpy scalars, and configurations of yacs and argparse are built (the latter two as
+    dictionaries); a file that names anything else, which could run code, is refused.
 
     Raises:
         InputError: There is no such file, it is not a checkpoint, or it names something that could run code.

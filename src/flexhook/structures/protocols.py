@@ -15,7 +15,13 @@ if TYPE_CHECKING:
 
 
 class Tracker(Protocol):
-    """Makes the trajectories of a video. :class:`flexhook.trackers.simulated.TrueTracks` is a plain one."""
+    """Makes the trajectories of a video. :class:`flexhook.trackers.simulated.TrueTracks` is a plain one.
+
+    Attributes:
+        needs_truth: Whether it looks at the video's true tracks, which videos outside of a dataset do not have.
+    """
+
+    needs_truth: bool
 
     def track(self, video: Video) -> TrackSet:
         """The tracks of a video, boxes in pixels of its original frame.

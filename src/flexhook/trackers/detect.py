@@ -41,6 +41,8 @@ class DetectingTracker:
         ConfigError: A setting is out of its range, or something is no detector or associator.
     """
 
+    needs_truth = False
+
     def __init__(
         self,
         detector: Detector | VideoDetections,

@@ -13,6 +13,8 @@ class GivenTracks:
         tracks: Boxes in pixels of the video's original frame.
     """
 
+    needs_truth = False
+
     def __init__(self, tracks: TrackSet) -> None:
         self.tracks = tracks
 

@@ -48,6 +48,8 @@ class TrackerFiles:
         ConfigError: No root, or an unknown layout or choice.
     """
 
+    needs_truth = False
+
     def __init__(
         self,
         root: str | Path | None,

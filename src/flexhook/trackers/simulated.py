@@ -11,6 +11,8 @@ from flexhook.trackers.track_cache import cached_tracks, tracks_digest
 class TrueTracks:
     """The truth itself as the tracker: what remains are the referring model's own mistakes."""
 
+    needs_truth = True
+
     def track(self, video: Video) -> TrackSet:
         """The video's true trajectories."""
         return video.truth
@@ -32,6 +34,7 @@ class SimulatedTracks:
     """
 
     cache_dir: str | None = None
+    needs_truth = True
 
     def __init__(self, errors: TrackerErrors, seed: int = 0) -> None:
         self.errors, self.seed = errors, seed

@@ -15,7 +15,7 @@ from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.pytorch.callbacks import ModelCheckpoint
 
 from flexhook.encoders.weight_files import weights_fingerprint
-from flexhook.errors import InputError
+from flexhook.errors import ConfigError, InputError
 from flexhook.structures.files import atomic_write
 from flexhook.training.checkpoint_file import HINT, require_checkpoint_file
 from flexhook.training.csv_log import keep_rows
@@ -52,10 +52,40 @@ class BestCheckpoints(ModelCheckpoint):
     The last checkpoint is that of the last epoch, also where that one is not among the best (Lightning 2.6 leaves it out).
     A file of the same epoch is written over, not beside; what an earlier folder kept is known by its name in this one,
     where :func:`take_over` has put it.
+
+    Args:
+        keep_epoch: The number of an epoch, from 1 on, whose checkpoint is kept besides; anything but a number keeps none.
+        arguments: Lightning's.
+
+    Attributes:
+        kept_epoch_path: That checkpoint's file; empty before it is written.
     """
 
-    def __init__(self, **arguments: Any) -> None:
+    def __init__(self, keep_epoch: Any = None, **arguments: Any) -> None:
         super().__init__(**arguments, enable_version_counter=False)
+        self.keep_epoch = keep_epoch if type(keep_epoch) is int else None
+        self.kept_epoch_path = ""
+
+    def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """See that the epoch to be kept will come.
+
+        Raises:
+            ConfigError: The training has fewer epochs.
+        """
+        if self.keep_epoch is not None and self.keep_epoch > (trainer.max_epochs or 0):
+            raise ConfigError(f"select_by is {self.keep_epoch}, and the training has {trainer.max_epochs} epochs",
+                              expected="the number of one of its epochs, last, monitor or hota")
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Write what Lightning writes, and the checkpoint of the epoch to be kept."""
+        if trainer.current_epoch + 1 == self.keep_epoch:
+            self.kept_epoch_path = str(Path(str(self.dirpath)) / f"epoch{trainer.current_epoch:03d}-kept.ckpt")
+            trainer.save_checkpoint(self.kept_epoch_path)
+        super().on_train_epoch_end(trainer, pl_module)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Lightning's state, and the kept epoch's file."""
+        return {**super().state_dict(), "kept_epoch_path": self.kept_epoch_path}
 
     def _save_topk_checkpoint(self, trainer: L.Trainer, monitor_candidates: dict[str, torch.Tensor]) -> None:
         super()._save_topk_checkpoint(trainer, monitor_candidates)
@@ -67,6 +97,7 @@ class BestCheckpoints(ModelCheckpoint):
         here = {p: str(Path(self.dirpath) / Path(p).name) for p in _names(state_dict)}
         here = {old: new for old, new in here.items() if Path(new).is_file()}
         scores = {here[old]: score for old, score in state_dict["best_k_models"].items() if old in here}
+        self.kept_epoch_path = here.get(state_dict.get("kept_epoch_path", ""), "")
         first, last = (max, min) if self.mode == "max" else (min, max)
         best, worst = (choose(scores, key=scores.__getitem__, default="") for choose in (first, last))
         super().load_state_dict({
@@ -224,8 +255,8 @@ def complete(module: torch.nn.Module, checkpoint: dict, path: str | Path) -> Non
 
 def _names(state: dict[str, Any]) -> Iterator[str]:
     """The checkpoints that a callback's state names."""
-    last = state.get("last_model_path")
-    yield from (p for p in dict.fromkeys([*state["best_k_models"], state["best_model_path"], last]) if p)
+    others = [state.get("last_model_path"), state.get("kept_epoch_path")]
+    yield from (p for p in dict.fromkeys([*state["best_k_models"], state["best_model_path"], *others]) if p)
 
 
 def _misfit(wanted: dict[str, torch.Tensor], found: dict[str, torch.Tensor]) -> str | None:

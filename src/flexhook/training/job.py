@@ -259,7 +259,7 @@ def choose_checkpoint(
     """The checkpoint to test, and its validation scores.
 
     That is the one with the best value of the method's metric, or the best HOTA on the validation videos with tracker boxes;
-    without validation videos the last one.
+    without validation videos the last one. ``select_by`` may also ask for the last one, or for that of an epoch.
     """
     callback = trainer.checkpoint_callback
     if not isinstance(callback, ModelCheckpoint):
@@ -267,6 +267,10 @@ def choose_checkpoint(
     best = {path: float(value) for path, value in callback.best_k_models.items()}
     candidates = sorted(best, key=best.__getitem__, reverse=callback.mode == "max")
     chosen, scores = candidates[0] if candidates else callback.last_model_path, {}
+    if cfg.select_by == "last":
+        chosen = callback.last_model_path
+    elif isinstance(cfg.select_by, int):
+        chosen = getattr(callback, "kept_epoch_path", "")
     if not chosen:
         raise InputError("training left no checkpoint", file=callback.dirpath, hint="Raise optim.epochs")
     if candidates and cfg.select_by == "hota":

@@ -189,7 +189,7 @@ class ClipCollator:
             pictures = [self.resize.picture(p) for p in pictures]
         labels = video.labels[:, list(item.expressions)].toarray()
         truths = [[_truth(video, p, labels[:, e]) for p in pictures] for e in range(len(item.expressions))]
-        images = [torch.from_numpy(np.ascontiguousarray(p.image)).permute(2, 0, 1) for p in pictures]
+        images = [torch.from_numpy(p.image.transpose(2, 0, 1).copy()) for p in pictures]
         sentences = [video.expressions[e].sentence for e in item.expressions]
         seed = int(np.random.default_rng(item.seed).integers(2**62))
         return Clip(images, sentences, truths, seed, video.size)

@@ -124,7 +124,7 @@ class OneStageModule(L.LightningModule):
     def run_clips(self, batch: ClipBatch) -> list[ClipRun]:
         """A run per clip and sentence; the sentences of a clip share its encoded frames."""
         assert self.cost is not None
-        runs = []
+        runs: list[ClipRun] = []
         for clip in batch.clips:
             pyramids = encode_clip(self.network, clip)
             for sentence, truths in zip(clip.sentences, clip.truths, strict=True):
@@ -151,7 +151,7 @@ class OneStageModule(L.LightningModule):
         if self.trainer.world_size == 1:
             return [float(n) for n in samples]
         own = torch.tensor(samples, dtype=torch.float64, device=self.device)
-        return self.trainer.strategy.reduce(own, reduce_op="mean").tolist()  # type: ignore[union-attr]
+        return self.trainer.strategy.reduce(own, reduce_op="mean").tolist()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Put frozen encoders' weights back, before Lightning loads them all."""

@@ -95,7 +95,7 @@ class ShortSide:
     def __call__(self, clip: Sequence[Picture], rng: np.random.Generator) -> list[Picture]:
         """The resized clip."""
         short = self.sizes[rng.integers(len(self.sizes))]
-        return [resize_picture(p, resized_shape(p.image.shape[:2], short, self.limit)) for p in clip]  # type: ignore[arg-type]
+        return [resize_picture(p, resized_shape(p.image.shape[:2], short, self.limit)) for p in clip]
 
 
 class RandomCrop:

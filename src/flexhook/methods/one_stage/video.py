@@ -85,7 +85,7 @@ class SentenceTrackers:
 
     def encode(self, image: np.ndarray) -> Sequence[Tensor]:
         """The projected pyramid of a frame, per level (d, h, w)."""
-        tensor = torch.from_numpy(np.ascontiguousarray(self.resize(image))).permute(2, 0, 1)
+        tensor = torch.from_numpy(self.resize(image).transpose(2, 0, 1).copy())
         levels = self.network.encode_frames(tensor[None].to(self.network.query_embed.weight.device))
         return [full_precision(level[0]) for level in levels]
 
