@@ -25,7 +25,7 @@ def test_two_tasks_of_a_job_train_one_run_together(cache, tmp_path):
     run = tmp_path / "sweep/run/seed3" if (tmp_path / "sweep/run").is_dir() else next((tmp_path / "sweep").glob("*/seed3"))
     metrics = json.loads((run / "metrics.json").read_text())
     assert 0 <= metrics["test/HOTA"] <= metrics["oracle/HOTA"]
-    assert not (run / "failed.txt").exists() and not (run / ".running").exists()
+    assert not (run / "failed.txt").exists() and not (run / ".running").exists() and not list(run.glob(".prepared-*"))
     logs = [path.read_text() for path in (tmp_path / "sweep/.submitit").glob("*/*_log.out")]
     assert len(logs) == 2  # one per task
     assert all("into " in log and ", 2 processes" in log for log in logs)
