@@ -134,3 +134,32 @@ def test_what_is_no_checkpoint_is_told_before_torch_is_imported(tmp_path, conten
     for argv in (["score", f"ckpt={path}"], ["train", f"ckpt_path={path}"]):
         status, said = run_here(argv, tmp_path)
         assert status == 2 and words in said, said
+
+
+def test_no_result_takes_the_place_of_an_input(toy, model, tmp_path):
+    video, tracks = tmp_path / "u", tmp_path / "cars.txt"
+    shutil.copytree(toy.root / "KITTI/training/image_02/u", video)
+    shutil.copy(toy.root / "tracks/u/car/predict.txt", tracks)
+    before = tracks.read_bytes()
+    argv = ["predict", f"video={video}", f"tracks={tracks}", f"ckpt={model}", f"out={tmp_path}", "frame_size=[64,192]",
+            "overlay=false"]  # fmt: skip
+    status, said = run_here([*argv, "sentences=cars"], tmp_path)
+    assert status == 2 and "cars.txt: a result would take the place of an input" in said, said
+    assert tracks.read_bytes() == before and not (tmp_path / "scores").exists()
+    status, said = run_here([*argv, "sentences=red cars"], tmp_path)
+    assert status == 0 and "also holds results of 1 earlier sentences, such as cars.txt" in said, said
+
+
+def test_several_videos_have_a_folder_each(toy, model, tmp_path):
+    """Two of one name, too; the same command again finds its own folders."""
+    videos = [tmp_path / folder / "clip" for folder in "ab"]
+    for video in videos:
+        shutil.copytree(toy.root / "KITTI/training/image_02/u", video)
+    argv = ["predict", "-m", f"video={','.join(map(str, videos))}", f"tracks={toy.root}/tracks/u/car/predict.txt",
+            f"ckpt={model}", f"out={tmp_path}/out", "frame_size=[64,192]", "overlay=false", "sentences=cars",
+            f"hydra.sweep.dir={tmp_path}/sweep"]  # fmt: skip
+    for _ in range(2):
+        status, said = run_here(argv, tmp_path)
+        assert status == 0, said
+        assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["clip", "clip-2"]
+        assert all((tmp_path / "out" / name / "cars.txt").is_file() for name in ("clip", "clip-2"))

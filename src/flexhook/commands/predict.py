@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from itertools import count
 from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from flexhook.commands.hydra_app import hydra_command
 from flexhook.configuration.check_config import check_config
+from flexhook.datasets.box_units import warn_of_units
 from flexhook.datasets.text_files import read_text
 from flexhook.errors import ConfigError, InputError
 from flexhook.structures import Video
+from flexhook.structures.slugs import slug
 from flexhook.trackers.build import build_tracker
 from flexhook.trackers.mot_files import TrackerFiles
 from flexhook.training.checkpoint_file import require_checkpoint_file
+
+VIDEO = ".video"  #: In a folder of a multirun: the video that its results are of.
 
 
 def task(cfg: DictConfig) -> None:
@@ -42,12 +48,15 @@ def task(cfg: DictConfig) -> None:
         raise ConfigError("the tracker makes tracks of ground truth, and the video has none", expected="tracks=FILE",
                           hint="Or set tracker=detect, or tracker=per_video tracker.root=FOLDER")
     video = open_video(cfg)
+    out = output_folder(cfg, HydraConfig.get().mode == RunMode.MULTIRUN)
+    require_other_files(cfg, out, video)
     tracks = None
     if tracker is not None:
         tracks = tracker.track(video)
         source = str(tracker.files(video.name)[0]) if isinstance(tracker, TrackerFiles) else type(tracker).__name__
         if not len(tracks):
             print(f"warning: {source} has no tracks, and the results will be empty", flush=True)
+        warn_of_units(tracks, video.size, source, "frame_size")
         check_tracks(tracks, video, source)
 
     from flexhook.api.results import SentenceResult
@@ -81,7 +90,7 @@ def task(cfg: DictConfig) -> None:
         check_parts(trained, [*DATA_PARTS, "scoring.calibration"], cfg.ckpt, cfg)
         require_data(trained, cfg.ckpt)
     method = build_trained(checkpoint, cfg.ckpt, cfg)
-    device, out = best_device(cfg.accelerator), Path(cfg.out)
+    device = best_device(cfg.accelerator)
     if method.needs_tracks:
         if tracks is None:
             raise ConfigError(f"the method {method.name} scores tracks, and none are given", expected="tracks=FILE")
@@ -105,6 +114,10 @@ def task(cfg: DictConfig) -> None:
             print(f"  nothing is accepted; closest by mean probability: {closest}", flush=True)
         if cfg.overlay:
             print(f"  overlay -> {result.render(out)}", flush=True)
+    own = {found.expression.slug for found in results}
+    earlier = sorted(path.stem for path in out.glob("*.txt") if path.stem not in own)
+    if earlier:
+        print(f"{out} also holds results of {len(earlier)} earlier sentences, such as {earlier[0]}.txt")
     if report.frames:
         print(f"scored {report.frames} frames in {seconds:.1f} s: {report.frames / seconds:.1f} frames per second")
     print(f"the results lie in {out}")
@@ -118,6 +131,38 @@ def open_video(cfg: DictConfig) -> Video:
     listed = read_sentences(cfg.sentences)
     once = {s.strip() if isinstance(s, str) else repr(s): s for s in listed}
     return open_source(cfg.video, check_sentences(list(once.values())), cfg.frame_size)
+
+
+def output_folder(cfg: DictConfig, multirun: bool) -> Path:
+    """The folder of the results; in a multirun, one below it for each video, with a number where names collide."""
+    out = Path(cfg.out)
+    if not multirun:
+        return out
+    source = str(Path(str(cfg.video)).absolute())
+    stem = slug(Path(source).stem)
+    for name in (stem, *(f"{stem}-{k}" for k in count(2))):
+        note = out / name / VIDEO
+        if not note.exists() or note.read_text(encoding="utf-8") == source:
+            note.parent.mkdir(parents=True, exist_ok=True)
+            note.write_text(source, encoding="utf-8")
+            return note.parent
+    raise AssertionError
+
+
+def require_other_files(cfg: DictConfig, out: Path, video: Video) -> None:
+    """See that no result takes the place of an input.
+
+    Raises:
+        ConfigError: One would.
+    """
+    inputs = [cfg.video, cfg.ckpt, cfg.tracker.get("root") if cfg.get("tracker") else None]
+    inputs += [cfg.sentences] if isinstance(cfg.sentences, str) else []
+    taken = {Path(str(path)).expanduser().resolve() for path in inputs if path is not None}
+    made = [out / f"{expression.slug}{suffix}" for expression in video.expressions for suffix in (".txt", ".csv", ".mp4")]
+    lost = [path for path in made if path.resolve() in taken]
+    if lost:
+        raise ConfigError("a result would take the place of an input", file=lost[0], expected="another folder",
+                          hint="Set out=FOLDER")
 
 
 def read_sentences(sentences: Sequence[str] | str) -> list[str]:
