@@ -142,6 +142,17 @@ def test_a_detector_with_memory_is_shown_the_frames_before_the_block_that_is_mis
     assert clip.frames.reads == list(range(18))  # up to the end of the block that was missing
 
 
+def test_every_second_frame_is_looked_at_and_the_others_are_interpolated():
+    clip, detector = video(Squares(ONE, OTHER)), Counting()
+    tracks = DetectingTracker(detector, ByteTrack(), every=2).track(clip)
+    assert detector.seen == 10 and set(clip.frames.reads) == set(range(0, 20, 2))
+    assert len(tracks) == 38 and tracks.frame.max() == 18
+    boxes = tracks.box[tracks.identity == tracks.identity[np.argmin(tracks.box[:2, 0])]]
+    assert np.abs(boxes - ONE[:19]).max() <= 1
+    given = DetectingTracker(GivenDetections(detections(ONE)), ByteTrack(), every=3, **OFF | {"recover": 3}).track(clip)
+    assert given.frame.tolist() == list(range(19)) and np.allclose(given.box, ONE[:19])
+
+
 def test_without_a_cache_all_frames_are_detected_each_time():
     clip, detector = video(Squares(ONE)), Counting()
     tracker = DetectingTracker(detector, ByteTrack(), cache_dir="off")

@@ -99,7 +99,7 @@ PARTS: dict[str, str] = {
     "flexhook.trackers.associators.algorithms.Sort":
         "lost_track_buffer track_activation_threshold minimum_consecutive_frames minimum_iou_threshold class_agnostic",
     "flexhook.trackers.detect.DetectingTracker":
-        "detector associator min_confidence recover fill_gaps min_length vote_class frame_rate batch_size",
+        "detector associator min_confidence recover fill_gaps min_length vote_class every frame_rate batch_size",
     "flexhook.trackers.detectors.background.BackgroundSubtraction":
         "history variance_threshold detect_shadows min_area max_area join warmup name",
     "flexhook.trackers.detectors.grounding_dino.GroundingDino": "prompts model threshold iou_threshold device",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,9 @@ from flexhook.errors import ConfigError
 from flexhook.media.images import frames_fingerprint
 from flexhook.structures import TrackSet, Video
 from flexhook.structures.protocols import Associator, Detector, VideoDetections
+from flexhook.structures.video import Frames
 from flexhook.trackers.detection_cache import detect_video, scaled
+from flexhook.trackers.detections import make_detections
 from flexhook.trackers.repair import drop_short, fill_gaps, one_category, recover_boxes
 
 
@@ -23,13 +26,15 @@ class DetectingTracker:
     Args:
         detector: Finds the objects of frames, or knows them already.
         associator: Links them.
-        min_confidence: Detections of a lower score are not linked. A larger value makes fewer tracks; unlike the detector's
+        min_confidence: Detections of a lower score are not linked; None links all. A larger value makes fewer tracks; unlike the detector's
             own threshold it does not make cached detections useless.
         recover: Frames that are gone back at most, from the first observation of a track, to give it the boxes that the
             associator held back; 0 for none.
         fill_gaps: Gaps of at most so many frames are interpolated; 0 for none.
         min_length: Tracks of fewer observations are left out; 1 keeps all.
         vote_class: Give every track the one class that most of its observations have.
+        every: Only every n-th frame is looked at, and boxes in between are interpolated. A larger value is as much faster, and
+            loses fast objects.
         frame_rate: Frames per second of videos that do not say, such as folders of images.
         batch_size: Frames that the detector gets at a time. A larger value takes more memory.
         cache_dir: Folder of the caches; None for ``$FLEXHOOK_CACHE`` or ``~/.cache/flexhook``, ``"off"`` for none.
@@ -47,29 +52,32 @@ class DetectingTracker:
         self,
         detector: Detector | VideoDetections,
         associator: Associator,
-        min_confidence: float = 0.0,
+        min_confidence: float | None = None,
         recover: int = 3,
         fill_gaps: int = 5,
         min_length: int = 3,
         vote_class: bool = True,
+        every: int = 1,
         frame_rate: float = 10.0,
         batch_size: int = 8,
         cache_dir: str | Path | None = None,
     ) -> None:
-        numbers = {"min_confidence": min_confidence, "recover": recover, "fill_gaps": fill_gaps, "min_length": min_length}
+        if not isinstance(min_confidence, int | float | None):
+            raise ConfigError(f"tracker.min_confidence is {min_confidence!r}", expected="a number, or null")
+        numbers = {"recover": recover, "fill_gaps": fill_gaps, "min_length": min_length}
         for name, value in numbers.items():
             if not isinstance(value, int | float) or value < 0:
                 raise ConfigError(f"tracker.{name} is {value!r}", expected="a number, 0 or more")
-        if frame_rate <= 0 or batch_size < 1:
-            name, value = ("frame_rate", frame_rate) if frame_rate <= 0 else ("batch_size", batch_size)
-            raise ConfigError(f"tracker.{name} is {value!r}", expected="a number above 0")
+        for name, value, least in (("frame_rate", frame_rate, 1e-9), ("batch_size", batch_size, 1), ("every", every, 1)):
+            if value < least:
+                raise ConfigError(f"tracker.{name} is {value!r}", expected="a number above 0")
         for name, part, method in (("detector", detector, "key"), ("associator", associator, "update")):
             if not hasattr(part, method):
                 expected = f"_target_ with a class, such as those of conf/{name}"
                 raise ConfigError(f"{name} does not make a {name}", expected=expected)
         self.detector, self.associator = detector, associator
-        self.min_confidence, self.recover, self.fill_gaps = float(min_confidence), int(recover), int(fill_gaps)
-        self.min_length, self.vote_class = int(min_length), bool(vote_class)
+        self.min_confidence, self.recover, self.fill_gaps = min_confidence, int(recover), int(fill_gaps)
+        self.min_length, self.vote_class, self.every = int(min_length), bool(vote_class), int(every)
         self.frame_rate, self.batch_size, self.cache_dir = float(frame_rate), int(batch_size), cache_dir
 
     @property
@@ -87,7 +95,8 @@ class DetectingTracker:
 
     def key(self, video: Video) -> str:
         """Detector, associator, settings and the frames."""
-        settings = (self.min_confidence, self.recover, self.fill_gaps, self.min_length, self.vote_class, self.rate_of(video))
+        settings = (self.min_confidence, self.recover, self.fill_gaps, self.min_length, self.vote_class, self.every,
+                    self.rate_of(video))
         return f"DetectingTracker {self.detector.key()} {self.associator.key()} {settings} {frames_fingerprint(video)}"
 
     def rate_of(self, video: Video) -> float:
@@ -106,7 +115,12 @@ class DetectingTracker:
             if on_frames:
                 on_frames(len(found))
             return found
-        return detect_video(self.detector, video, self.batch_size, self.cache_dir, on_frames)
+        if self.every == 1:
+            return detect_video(self.detector, video, self.batch_size, self.cache_dir, on_frames)
+        seen = replace(video, frames=EveryNth(video.frames, self.every))
+        found = detect_video(self.detector, seen, self.batch_size, self.cache_dir,
+                             on_frames and (lambda count: on_frames(count * self.every)))
+        return [found[k // self.every] if k % self.every == 0 else make_detections([]) for k in range(video.num_frames)]
 
     def associate(self, video: Video, detections: Sequence[Detections]) -> TrackSet:
         """The second half of :meth:`track`.
@@ -115,13 +129,13 @@ class DetectingTracker:
             video: The video, of which frames are read only where the associator looks at them.
             detections: Per frame, in pixels of the original frame.
         """
-        self.associator.reset(self.rate_of(video))
+        self.associator.reset(self.rate_of(video) / self.every)
         linked: list[TrackSet] = []
         left: list[TrackSet] = []
-        for frame, every in enumerate(detections):
-            found = _strong(every, self.min_confidence)
+        for frame, one in enumerate(detections[:: self.every]):
+            found = _strong(one, self.min_confidence)
             found.data["row"] = np.arange(len(found))
-            picture = video.frames.read(frame) if self.associator.uses_frames else None
+            picture = video.frames.read(frame * self.every) if self.associator.uses_frames else None
             tracked = self._update(found, picture, video.size)
             linked.append(self._rows(frame, tracked))
             if len(tracked) and "row" not in tracked.data:
@@ -130,7 +144,8 @@ class DetectingTracker:
             left.append(self._rows(frame, found[~np.isin(np.arange(len(found)), mine)]))
         tracks = recover_boxes(_joined(linked, self.categories), _joined(left, self.categories, False), self.recover)
         tracks = one_category(tracks) if self.vote_class else tracks
-        return drop_short(fill_gaps(tracks, self.fill_gaps), self.min_length)
+        tracks = replace(tracks, frame=tracks.frame * self.every)
+        return drop_short(fill_gaps(tracks, (self.fill_gaps + 1) * self.every - 1), self.min_length)
 
     def live(self, frame_rate: float | None = None) -> LiveTracker:
         """Begin to track frame by frame; what looks ahead (``recover``, ``fill_gaps``, ``min_length``) is off.
@@ -159,16 +174,41 @@ class DetectingTracker:
         return TrackSet.build(np.full(len(found), frame), identity, found.xyxy, found.class_id, found.confidence)
 
 
+class EveryNth:
+    """Every n-th of some frames.
+
+    Args:
+        frames: The frames.
+        every: Their distance.
+    """
+
+    def __init__(self, frames: Frames, every: int) -> None:
+        self.frames, self.every = frames, every
+        if hasattr(frames, "path"):
+            self.path = frames.path
+
+    def __len__(self) -> int:
+        return -(-len(self.frames) // self.every)
+
+    def read(self, index: int) -> np.ndarray:
+        """Frame ``index`` of those that are taken."""
+        return self.frames.read(index * self.every)
+
+    def name(self, index: int) -> str:
+        """Its name."""
+        return self.frames.name(index * self.every)
+
+
 class LiveTracker:
     """Tracks frame by frame; :meth:`DetectingTracker.live` makes one.
 
     Args:
         detector: The detector, ready for the first frame.
         associator: The associator, likewise.
-        min_confidence: Detections of a lower score are not linked.
+        min_confidence: Detections of a lower score are not linked; None links all.
     """
 
-    def __init__(self, detector: Detector, associator: Associator, min_confidence: float = 0.0) -> None:
+    def __init__(self, detector: Detector, associator: Associator, min_confidence: float | None = None) -> None:
         self.detector, self.associator, self.min_confidence = detector, associator, min_confidence
 
     def update(self, frame: np.ndarray) -> Detections:
@@ -184,9 +224,9 @@ class LiveTracker:
         return self.associator.update(found, frame if self.associator.uses_frames else None)
 
 
-def _strong(found: Detections, min_confidence: float) -> Any:
-    """The detections from a score on."""
-    return found[np.asarray(found.confidence) >= min_confidence]
+def _strong(found: Detections, min_confidence: float | None) -> Any:
+    """The detections from a score on, or all, as an object of their own."""
+    return found[np.asarray(found.confidence) >= (-np.inf if min_confidence is None else min_confidence)]
 
 
 def _joined(parts: Sequence[TrackSet], categories: Sequence[str], identified: bool = True) -> TrackSet:
