@@ -119,6 +119,7 @@ def test_with_truth_a_smaller_picture_is_told_that_could_be_sound_without():
         assert told(scaled(truth, scale), SIZE, truth=truth) == ("scaled", scale)
     assert told(as_corners(truth), SIZE, truth=truth) == "corners"
     assert told(truth, SIZE, truth=truth) is None
+    assert told(truth, (224, 741), truth=scaled(truth, 741 / 1242)) == ("scaled", 1.68)
 
 
 def test_few_boxes_and_none_tell_nothing():

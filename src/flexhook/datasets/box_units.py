@@ -159,14 +159,14 @@ def _scaled(tracks: TrackSet, size: tuple[int, int], option: str | None) -> Unit
 def _by_truth(tracks: TrackSet, truth: TrackSet, size: tuple[int, int], option: str | None) -> UnitFinding | None:
     """The unit in which the tracks agree best with the truth, where they do in one."""
     tried: list[tuple[float, UnitFinding]] = []
-    seen = "tracks and true boxes hardly overlap, and do so"
+    seen = "tracks and true boxes hardly overlap, but they do"
     corners = _from_corners(tracks)
     if corners is not None:
-        tried.append((track_fit(truth, corners).agreement, _corners_finding(f"{seen} with corners")))
+        tried.append((track_fit(truth, corners).agreement, _corners_finding(f"{seen} as corners")))
     for picture in _pictures(size):
         scale = np.array([size[1] / picture.width, size[0] / picture.height] * 2)
         agreement = track_fit(truth, replace(tracks, box=tracks.box * scale)).agreement
-        tried.append((agreement, _scaled_finding(seen, picture, size, option)))
+        tried.append((agreement, _scaled_finding(f"{seen} at another scale", picture, size, option)))
     agreement, found = max(tried, key=lambda one: one[0])
     return found if agreement >= HARDLY + 0.1 else None
 
@@ -208,7 +208,7 @@ def _scaled_finding(seen: str, picture: _Picture, size: tuple[int, int], option:
     factor = (picture.width / size[1], picture.height / size[0])
     alike = abs(factor[0] - factor[1]) < 0.01 * factor[0]
     times = f"{factor[0]:.3g}" if alike else f"{factor[0]:.3g} (x) and {factor[1]:.3g} (y)"
-    problem = f"{seen}: they are likely for {picture.name}, {times} times the frame's size"
+    problem = f"{seen}: the boxes are likely for {picture.name}, {times} times the frame's size"
     return UnitFinding("scaled", factor, problem, _remedy(option, picture.height, picture.width))
 
 
