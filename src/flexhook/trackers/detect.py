@@ -26,8 +26,8 @@ class DetectingTracker:
     Args:
         detector: Finds the objects of frames, or knows them already.
         associator: Links them.
-        min_confidence: Detections of a lower score are not linked; None links all. A larger value makes fewer tracks; unlike the detector's
-            own threshold it does not make cached detections useless.
+        min_confidence: Detections of a lower score are not linked; None links all. A larger value makes fewer tracks; unlike
+            the detector's own threshold it leaves cached detections of use.
         recover: Frames that are gone back at most, from the first observation of a track, to give it the boxes that the
             associator held back; 0 for none.
         fill_gaps: Gaps of at most so many frames are interpolated; 0 for none.
@@ -66,9 +66,9 @@ class DetectingTracker:
         for name, value in numbers.items():
             if not isinstance(value, int | float) or value < 0:
                 raise ConfigError(f"tracker.{name} is {value!r}", expected="a number, 0 or more")
-        for name, value, least in (("frame_rate", frame_rate, 1e-9), ("batch_size", batch_size, 1), ("every", every, 1)):
-            if value < least:
-                raise ConfigError(f"tracker.{name} is {value!r}", expected="a number above 0")
+        for name, number, least in (("frame_rate", frame_rate, 1e-9), ("batch_size", batch_size, 1), ("every", every, 1)):
+            if number < least:
+                raise ConfigError(f"tracker.{name} is {number!r}", expected="a number above 0")
         for name, part, method in (("detector", detector, "key"), ("associator", associator, "update")):
             if not hasattr(part, method):
                 expected = f"_target_ with a class, such as those of conf/{name}"
