@@ -21,7 +21,7 @@ def test_help_answers_within_a_second_and_without_torch():
         seconds.append(time.perf_counter() - begin)
     assert min(seconds) < 1
     assert done.stdout.endswith("False\n")
-    for name in ("train", "score", "predict", "evaluate", "data", "render", "report", "bench", "convert", "parity"):
+    for name in ("train", "score", "track", "predict", "evaluate", "data", "render", "report", "bench", "convert", "parity"):
         assert f"\n  {name} " in done.stdout
 
 
@@ -35,7 +35,7 @@ def test_composed_configuration_is_printed_without_training(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("command", ["train", "score", "predict", "evaluate"])
+@pytest.mark.parametrize("command", ["train", "score", "track", "predict", "evaluate"])
 def test_hydra_commands_have_help(tmp_path, command):
     status, said = run_here([command, "--help"], tmp_path)
     assert status == 0

@@ -127,7 +127,7 @@ def test_missing_scores_name_those_that_exist(folder):
     [
         (None, "does not exist"),
         ("{", r"expressions.json:1: .*not JSON"),
-        ("[]", "malformed"),
+        ("[]", "no JSON object"),
         ('{"0005": [{"sentence": "a"}]}', "malformed"),
         ('{"0005": [{"sentence": 3, "slug": "a"}]}', "malformed"),
         ("{}", "video 0005 is missing"),

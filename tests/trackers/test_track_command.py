@@ -4,16 +4,21 @@ import json
 
 import numpy as np
 import pytest
+from hydra import compose, initialize_config_dir
 from moving import Squares, walk
+from omegaconf import OmegaConf
 from PIL import Image
 from toy_world import put, run_here, toy_overrides, write_toy_world
 
+from flexhook.configuration.resolvers import config_folder
 from flexhook.datasets.mot import read_class_names, read_mot
 from flexhook.errors import InputError
 from flexhook.media.cameras import LiveFrames, is_live
 from flexhook.media.video_files import VideoWriter, open_frames
 from flexhook.structures import TrackSet, Video, make_labels
+from flexhook.sweeps.study import find_study
 from flexhook.trackers.mot_files import TrackerFiles
+from flexhook.training.resume import AFTER_TRAINING
 
 BOXES = walk((-40, 30), (3, 0), 50)
 BACKGROUND = ["detector=background", "detector.min_area=0.005", "associator=bytetrack"]
@@ -179,3 +184,20 @@ def test_other_commands_take_the_tracker_detect(tmp_path):
         assert status == 0, said
         scored[name] = np.load(tmp_path / name / "scores/u.npz")["box"]
     assert np.array_equal(scored["as trained"], scored["given"]) and len(scored["given"]) <= len(scored["truth"]) == 22
+
+
+def test_the_study_of_first_stages_names_runs_that_differ_in_the_tracker_alone():
+    runs = find_study("trackers").runs
+    wanted = {f"trackers/{a}{h}" for a in ("sort", "bytetrack", "ocsort", "botsort") for h in ("", "_half")}
+    wanted |= {"trackers/truth", "trackers/simulated", *(f"trackers/bytetrack_{t}" for t in (0.2, 0.4, 0.5))}
+    assert set(runs) == wanted
+    composed = {}
+    for run in runs:
+        with initialize_config_dir(str(config_folder()), version_base="1.3"):
+            composed[run] = compose("train", overrides=["experiment=synthetic_small", f"ablation={run}"])
+    plain = [OmegaConf.to_container(cfg, resolve=False) for cfg in composed.values()]
+    trained = [{k: v for k, v in cfg.items() if k not in AFTER_TRAINING} for cfg in plain]
+    assert all(one == trained[0] for one in trained)
+    half = composed["trackers/ocsort_half"]
+    assert half.tracker.every == 2 and half.associator._target_.endswith("OCSort") and half.tracker.min_confidence == 0.3
+    assert composed["trackers/bytetrack_0.5"].tracker.min_confidence == 0.5

@@ -73,7 +73,8 @@ def fill_gaps(tracks: TrackSet, frames: int) -> TrackSet:
             columns.append((missing, np.full(len(missing), identity), box, tracks.category[rows[after - 1]], score))
     if not columns:
         return tracks
-    return _joined(tracks, *(np.concatenate(c) for c in zip(*columns, strict=True)))
+    added = [np.concatenate(column) for column in zip(*columns, strict=True)]
+    return _joined(tracks, *added)
 
 
 def drop_short(tracks: TrackSet, min_length: int) -> TrackSet:

@@ -20,7 +20,7 @@ from flexhook.training.running import FAILED
 log = logging.getLogger(__name__)
 
 #: What a run does after its training; two runs that differ in nothing else train the same model.
-AFTER_TRAINING = ("scoring", "tracker")
+AFTER_TRAINING = ("scoring", "tracker", "detector", "associator")  # the latter two are parts of a tracker
 #: What two runs may have otherwise for one to take the other's training over, costs included.
 ALIKE = (*AFTER_TRAINING, "ckpt_path", "cache_dir", "own_gpu", "pictures", "logger", "launcher")
 
