@@ -16,13 +16,14 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
+from flexhook.commands import sweep
+from flexhook.commands.sweep import parser, plan
 from flexhook.configuration.resolvers import config_folder, run_name
 from flexhook.errors import ConfigError, FlexHookError
-from flexhook.sweeps import multirun, sweep
+from flexhook.sweeps import multirun
 from flexhook.sweeps.multirun import Sweep, run_of_sweep
 from flexhook.sweeps.study import Study, ablation_options, find_study
 from flexhook.sweeps.study_page import _baseline
-from flexhook.sweeps.sweep import parser, plan
 from flexhook.training import devices
 from flexhook.training.checkpoints import newest_checkpoint
 from flexhook.training.resume import go_on

@@ -16,7 +16,7 @@ from flexhook.errors import ConfigError
 from flexhook.structures import TrackSet
 from flexhook.synthetic import TrackerErrors, simulate_tracker
 from flexhook.trackers import simulated
-from flexhook.trackers.build import build_tracker
+from flexhook.trackers.from_config import build_tracker
 from flexhook.trackers.given import GivenTracks
 from flexhook.trackers.mot_files import TrackerFiles
 from flexhook.trackers.simulated import SimulatedTracks, TrueTracks

@@ -17,7 +17,7 @@ from omegaconf import OmegaConf
 from flexhook.commands.data_synthesize import add_arguments, run
 from flexhook.errors import ConfigError, InputError
 from flexhook.media.images import check_shape
-from flexhook.synthetic import TrackerErrors, WorldConfig, ensure, generate, simulate_tracker, write
+from flexhook.synthetic import TrackerErrors, WorldConfig, ensure, generate, simulate_tracker, world_files
 from flexhook.synthetic.world import simulate_world
 from flexhook.trackers.mot_files import TrackerFiles
 
@@ -132,7 +132,7 @@ def test_generate_does_not_write_into_a_full_folder_or_file(tiny, tmp_path):
 
 
 def test_an_interrupted_generation_leaves_nothing(tiny, tmp_path, monkeypatch):
-    write_expressions, calls = write._write_expressions, []
+    write_expressions, calls = world_files._write_expressions, []
 
     def interrupted(folder, video):
         calls.append(video.name)
@@ -140,7 +140,7 @@ def test_an_interrupted_generation_leaves_nothing(tiny, tmp_path, monkeypatch):
             raise KeyboardInterrupt
         write_expressions(folder, video)
 
-    monkeypatch.setattr(write, "_write_expressions", interrupted)
+    monkeypatch.setattr(world_files, "_write_expressions", interrupted)
     with pytest.raises(KeyboardInterrupt):
         generate(tmp_path / "set", tiny, workers=1)
     assert len(calls) == 3 and not list(tmp_path.iterdir())
@@ -217,7 +217,7 @@ def test_two_runs_may_make_the_same_world_at_once(tiny, tmp_path, monkeypatch, o
         generate(root, replace(small, seed=other), workers=1)
         return simulate_world(*arguments)
 
-    monkeypatch.setattr("flexhook.synthetic.write.simulate_world", slow)
+    monkeypatch.setattr("flexhook.synthetic.world_files.simulate_world", slow)
     with nullcontext() if other == small.seed else pytest.raises(InputError, match="seed = 1"):
         ensure(root, small, workers=1)
     assert [p.name for p in tmp_path.iterdir()] == ["set"]

@@ -10,7 +10,7 @@ from toy_world import run_here
 from flexhook.inference.pair_writer import PairWriter
 from flexhook.methods.two_stage.method import build_engine
 from flexhook.structures.result_files import read_results
-from flexhook.trackers.build import build_tracker
+from flexhook.trackers.from_config import build_tracker
 from flexhook.training.build import build_reader, load_method
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")

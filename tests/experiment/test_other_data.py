@@ -7,7 +7,7 @@ from omegaconf import OmegaConf
 from toy_world import run_here
 
 from flexhook.configuration.resolvers import config_folder
-from flexhook.trackers.build import build_tracker
+from flexhook.trackers.from_config import build_tracker
 from flexhook.trackers.mot_files import TrackerFiles
 from flexhook.trackers.simulated import SimulatedTracks, TrueTracks
 

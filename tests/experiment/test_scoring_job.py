@@ -12,7 +12,7 @@ from toy_world import ToyText, run_here, write_toy_world
 
 from flexhook.configuration.resolvers import config_folder
 from flexhook.datasets.dataset import Dataset
-from flexhook.inference import score as scoring
+from flexhook.inference import prediction as scoring
 from flexhook.inference.scoring_options import scoring_options
 from flexhook.structures.method import PredictionReport
 from flexhook.structures.result_files import read_expressions, read_results, scored_videos

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from flexhook.inference.score import score_videos
+from flexhook.inference.prediction import score_videos
 from flexhook.media.images import ImageFiles
 from flexhook.structures import Expression, TrackSet, Video, make_labels
 from flexhook.structures.method import Method, PredictionReport

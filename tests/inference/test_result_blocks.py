@@ -6,8 +6,8 @@ from made_up_results import CATEGORIES, MadeUpReader, PairMethod, RowMethod, sco
 
 from flexhook.errors import InputError
 from flexhook.inference.partial_folder import PartialFolder
+from flexhook.inference.prediction import score_videos
 from flexhook.inference.result_writer import BlockWriter, merge_blocks
-from flexhook.inference.score import score_videos
 from flexhook.media.images import frames_fingerprint
 from flexhook.structures import TrackSet
 from flexhook.structures.result_files import finished_job, read_results

@@ -7,8 +7,8 @@ import pytest
 from made_up_results import Killed, MadeUpReader, RowMethod
 
 from flexhook.errors import InputError
+from flexhook.inference.prediction import score_videos
 from flexhook.inference.result_writer import BlockWriter
-from flexhook.inference.score import score_videos
 from flexhook.structures import TrackSet
 
 READER = MadeUpReader(a=4)

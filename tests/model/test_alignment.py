@@ -7,7 +7,7 @@ from torch.nn import functional as F
 
 from flexhook.errors import ConfigError
 from flexhook.methods.flexhook.alignment import TrajectoryAlignment
-from flexhook.methods.two_stage.network import Prediction
+from flexhook.methods.two_stage.referring_model import Prediction
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ import pytest
 import torch
 from tiny_model import TinyText, random_batch, tiny_flexhook
 
-from flexhook.methods.two_stage.network import encode_by_length
+from flexhook.methods.two_stage.referring_model import encode_by_length
 
 
 def sentences(lengths, width=25):

@@ -12,10 +12,10 @@ from flexhook.errors import InputError
 from flexhook.reports.comparison import Comparison, Difference, Interval, Spread, compare, comparisons
 from flexhook.reports.conclusions import findings
 from flexhook.reports.consistency import warnings
+from flexhook.reports.report_pages import _protocol_notes
 from flexhook.reports.runs import find_runs, group_runs
 from flexhook.reports.scores import score_table
 from flexhook.reports.table import Table
-from flexhook.reports.write import _protocol_notes
 
 
 @pytest.fixture(scope="module")

@@ -78,7 +78,7 @@ def _device(name: str | torch.device) -> torch.device:
     """
     import torch
 
-    from flexhook.inference.score import best_device
+    from flexhook.inference.prediction import best_device
 
     if str(name) == "auto":
         return best_device()

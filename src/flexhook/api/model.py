@@ -14,7 +14,7 @@ from flexhook.api.live import LiveStream, live_stream
 from flexhook.api.results import Prediction, SentenceResult
 from flexhook.errors import ConfigError
 from flexhook.inference.decisions import Decision
-from flexhook.inference.score import predict_block
+from flexhook.inference.prediction import predict_block
 from flexhook.structures import Frames, TrackSet, Video
 from flexhook.structures.method import Method
 from flexhook.structures.protocols import Tracker

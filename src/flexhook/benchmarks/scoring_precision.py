@@ -10,11 +10,11 @@ from omegaconf import open_dict
 
 from flexhook.configuration.resolvers import config_folder
 from flexhook.configuration.trust import check_parts
-from flexhook.inference.score import best_device, score_videos
+from flexhook.inference.prediction import best_device, score_videos
 from flexhook.inference.scoring_options import scoring_options
-from flexhook.trackers.build import build_tracker
+from flexhook.trackers.from_config import build_tracker
 from flexhook.training.build import DATA_PARTS, build_reader, forget_generator, load_method, require_data
-from flexhook.training.results import evaluate_split
+from flexhook.training.run_evaluation import evaluate_split
 
 TARGET = 0.1
 """HOTA points (0 to 100) that bf16 may move the pooled score by."""

@@ -14,7 +14,7 @@ from flexhook.benchmarks.measurement import Clock, add_accelerator, device_clock
 from flexhook.benchmarks.scoring_precision import compare_precision
 from flexhook.errors import InputError
 from flexhook.inference.pair_writer import PairWriter
-from flexhook.inference.score import best_device
+from flexhook.inference.prediction import best_device
 from flexhook.memory import peak_memory
 from flexhook.methods.two_stage.engine import ScoringEngine, ScoringReport
 from flexhook.methods.two_stage.window_by_window import score_window_by_window

@@ -19,7 +19,7 @@ import numpy as np
 from flexhook.benchmarks.made_up import EMBEDDED, SIZE, TOY, made_up_video, random_model
 from flexhook.benchmarks.measurement import add_accelerator, device_clock, machine
 from flexhook.errors import InputError
-from flexhook.inference.score import best_device
+from flexhook.inference.prediction import best_device
 from flexhook.memory import peak_memory
 from flexhook.methods.two_stage.engine import ScoringEngine
 from flexhook.methods.two_stage.stream import TwoStageStream

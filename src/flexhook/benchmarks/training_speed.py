@@ -21,7 +21,7 @@ from PIL import Image
 from flexhook.benchmarks.made_up import PAPER, SIZE, TOY, Sizes, made_up_video, random_model
 from flexhook.benchmarks.measurement import Clock, add_accelerator, device_clock, machine
 from flexhook.errors import InputError
-from flexhook.inference.score import best_device
+from flexhook.inference.prediction import best_device
 from flexhook.media.images import ImageFiles
 from flexhook.memory import peak_memory
 from flexhook.methods.two_stage.module import ReferringModule

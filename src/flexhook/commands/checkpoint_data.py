@@ -10,7 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from flexhook.commands.run_data import found_root, moved
 from flexhook.errors import ConfigError
-from flexhook.trackers.build import HINT
+from flexhook.trackers.from_config import HINT
 
 #: Groups that the configuration of a tracker refers to.
 TRACKER_GROUPS = ("detector", "associator")

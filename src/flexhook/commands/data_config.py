@@ -20,7 +20,7 @@ from flexhook.datasets.dataset import Dataset
 from flexhook.datasets.mixture import Mixture
 from flexhook.errors import ConfigError, FlexHookError
 from flexhook.structures.protocols import Tracker
-from flexhook.trackers.build import build_tracker
+from flexhook.trackers.from_config import build_tracker
 from flexhook.trackers.mot_files import TrackerFiles
 
 #: Groups that overrides of a dataset may be about; detector and associator are those of tracker=detect.

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from flexhook.synthetic.config import WorldConfig
 from flexhook.synthetic.tracker_errors import TrackerErrors
-from flexhook.synthetic.write import MANIFEST, ensure
+from flexhook.synthetic.world_files import MANIFEST, ensure
 
 _NUMBERS = {
     "seed": "seed of everything",

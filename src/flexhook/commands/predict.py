@@ -18,7 +18,7 @@ from flexhook.datasets.text_files import read_text
 from flexhook.errors import ConfigError, InputError
 from flexhook.structures import Video
 from flexhook.structures.slugs import slug
-from flexhook.trackers.build import build_tracker
+from flexhook.trackers.from_config import build_tracker
 from flexhook.trackers.mot_files import TrackerFiles
 from flexhook.training.checkpoint_file import require_checkpoint_file
 
@@ -61,7 +61,7 @@ def task(cfg: DictConfig) -> None:
 
     from flexhook.api.results import SentenceResult
     from flexhook.configuration.trust import check_parts
-    from flexhook.inference.score import best_device, predict_block
+    from flexhook.inference.prediction import best_device, predict_block
     from flexhook.inference.scoring_options import scoring_options
     from flexhook.structures.result_files import read_results
     from flexhook.structures.result_folder import merge_expressions

@@ -31,8 +31,8 @@ def run(argv: list[str]) -> int:
     """Run ``flexhook report``."""
     given = parser().parse_args(argv)
     from flexhook.reports.comparison import PREVIOUS
+    from flexhook.reports.report_pages import write_report
     from flexhook.reports.runs import find_runs, group_runs
-    from flexhook.reports.write import write_report
     from flexhook.structures.files import require_inside
 
     if given.baseline == PREVIOUS and not given.order:

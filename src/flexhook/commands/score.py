@@ -23,9 +23,9 @@ def task(cfg: DictConfig) -> None:
     require_checkpoint_file(cfg.ckpt)  # before torch is imported
     from flexhook.configuration.check_config import check_config
     from flexhook.configuration.trust import check_parts
-    from flexhook.inference.score import best_device, score_videos
+    from flexhook.inference.prediction import best_device, score_videos
     from flexhook.inference.scoring_options import scoring_options
-    from flexhook.trackers.build import build_tracker
+    from flexhook.trackers.from_config import build_tracker
     from flexhook.training.build import (
         DATA_PARTS,
         build_reader,

@@ -36,8 +36,8 @@ def task(cfg: DictConfig) -> None:
     if (cfg.video is None) == (cfg.get("data") is None):
         raise ConfigError("video and data are " + ("both given" if cfg.video is not None else "missing"),
                           expected="video=FILE, FOLDER, CAMERA or rtsp://..., or data=NAME data.root=FOLDER split=NAME")
-    from flexhook.trackers.build import build_tracker
     from flexhook.trackers.detect import DetectingTracker
+    from flexhook.trackers.from_config import build_tracker
 
     tracker = build_tracker(cfg)
     if not isinstance(tracker, DetectingTracker):

@@ -15,7 +15,7 @@ from flexhook.convert.architecture import Architecture
 from flexhook.encoders.weight_files import read_weights
 from flexhook.errors import InputError
 from flexhook.methods.two_stage.losses import EntropyWeightedCrossEntropy, FocalLoss, WeightedCrossEntropy
-from flexhook.methods.two_stage.network import WindowBatch
+from flexhook.methods.two_stage.referring_model import WindowBatch
 from flexhook.structures.files import read_json
 from flexhook.structures.result_files import DAMAGED
 

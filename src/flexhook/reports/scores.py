@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from flexhook.reports.comparison import Comparison, Spread
-from flexhook.reports.published import published
+from flexhook.reports.published_scores import published
 from flexhook.reports.runs import Group
 from flexhook.reports.table import Table
 

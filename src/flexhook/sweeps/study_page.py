@@ -13,8 +13,8 @@ from flexhook.datasets.cache import CachedReader
 from flexhook.errors import InputError
 from flexhook.reports.comparison import PREVIOUS
 from flexhook.reports.point_distances import contrasting_pairs, distance_table, points_picture
+from flexhook.reports.report_pages import write_report
 from flexhook.reports.runs import Group, read_those_that_read, short_names
-from flexhook.reports.write import write_report
 from flexhook.structures.reference_points import NAME, read_reference_points
 from flexhook.sweeps.multirun import Sweep
 from flexhook.sweeps.study import Study

@@ -2,6 +2,6 @@
 
 from flexhook.synthetic.config import WorldConfig
 from flexhook.synthetic.tracker_errors import TrackerErrors, simulate_tracker
-from flexhook.synthetic.write import ensure, generate
+from flexhook.synthetic.world_files import ensure, generate
 
 __all__ = ["TrackerErrors", "WorldConfig", "ensure", "generate", "simulate_tracker"]

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from flexhook.synthetic.camera import NEAR, Camera, clip_near, place
-from flexhook.synthetic.parts import Part
+from flexhook.synthetic.solid_parts import Part
 
 _SHIFT = 4
 
@@ -26,7 +26,7 @@ class Mesh:
         normals: (f, 3) outward unit normals of the faces.
         on_face: (f, 3) a point of each face.
         middle: (3,) middle of the part.
-        layer: See :class:`flexhook.synthetic.parts.Part`.
+        layer: See :class:`flexhook.synthetic.solid_parts.Part`.
     """
 
     corners: np.ndarray

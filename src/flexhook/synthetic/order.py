@@ -9,9 +9,9 @@ import numpy as np
 
 from flexhook.synthetic.camera import NEAR, place
 from flexhook.synthetic.kinds import COLOURS
-from flexhook.synthetic.parts import Part
 from flexhook.synthetic.people import cyclist, pedestrian
 from flexhook.synthetic.scene import Scene
+from flexhook.synthetic.solid_parts import Part
 from flexhook.synthetic.streets import blocks_near, trees_near
 from flexhook.synthetic.thing import HISTORY, Thing
 from flexhook.synthetic.vehicles import bus, car, truck, van

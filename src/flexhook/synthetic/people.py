@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from flexhook.synthetic.parts import TYRE, Colour, Face, Part, box, darker, detailed, disc, quad
+from flexhook.synthetic.solid_parts import TYRE, Colour, Face, Part, box, darker, detailed, disc, quad
 
 _SKIN, _HAIR, _TROUSERS = (224, 178, 145), (62, 42, 28), (74, 68, 66)
 _SPOKES, _BICYCLE = (128, 128, 130), (150, 30, 35)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from flexhook.synthetic.parts import (
+from flexhook.synthetic.solid_parts import (
     TYRE,
     UNDERBODY,
     Colour,

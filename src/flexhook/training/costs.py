@@ -15,7 +15,7 @@ import lightning as L
 import torch
 from lightning.pytorch.callbacks import Callback
 
-from flexhook.inference.score import VideoReport
+from flexhook.inference.prediction import VideoReport
 from flexhook.memory import peak_memory, reset_peak_memory
 from flexhook.structures.files import write_json
 

@@ -21,10 +21,10 @@ from flexhook.configuration.check_config import check_config
 from flexhook.datasets.cache import CachedReader
 from flexhook.datasets.reader import Reader
 from flexhook.errors import ConfigError, InputError
-from flexhook.inference.score import VideoReport, score_videos
+from flexhook.inference.prediction import VideoReport, score_videos
 from flexhook.structures.files import write_json
 from flexhook.structures.method import Method
-from flexhook.trackers.build import build_tracker
+from flexhook.trackers.from_config import build_tracker
 from flexhook.training.build import build_datamodule, build_method, build_reader, fill_read_cache, trained_config
 from flexhook.training.callbacks import CheckpointContent, SharedBuffers
 from flexhook.training.checkpoints import (
@@ -38,8 +38,8 @@ from flexhook.training.checkpoints import (
 from flexhook.training.costs import EpochTimes, RunCosts
 from flexhook.training.devices import fast_precision, take_gpu
 from flexhook.training.ranks import StartedRanks, num_processes, run_ranks
-from flexhook.training.results import evaluate_split, leave_curves, leave_sheets
 from flexhook.training.resume import best_value, go_on, warn_of_another_model
+from flexhook.training.run_evaluation import evaluate_split, leave_curves, leave_sheets
 from flexhook.training.run_folder import (
     begin,
     data_fingerprint,

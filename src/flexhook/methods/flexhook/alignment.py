@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from flexhook.errors import ConfigError
 from flexhook.methods.two_stage.cosine import CosineMatcher
 from flexhook.methods.two_stage.layers import at_least_float32
-from flexhook.methods.two_stage.network import Prediction, WindowBatch
+from flexhook.methods.two_stage.referring_model import Prediction, WindowBatch
 
 
 class TrajectoryAlignment(nn.Module):

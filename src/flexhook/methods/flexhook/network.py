@@ -15,8 +15,8 @@ from torch.nn import functional as F
 from flexhook.errors import ConfigError
 from flexhook.methods.two_stage.decoder_base import Decoder
 from flexhook.methods.two_stage.frame_maps import FrameMaps
-from flexhook.methods.two_stage.network import Prediction, ReferringModel, WindowBatch
-from flexhook.methods.two_stage.protocols import Hook, TemporalIntegration, TextEncoder, VisualEncoder
+from flexhook.methods.two_stage.model_parts import Hook, TemporalIntegration, TextEncoder, VisualEncoder
+from flexhook.methods.two_stage.referring_model import Prediction, ReferringModel, WindowBatch
 
 STRIDES = (4, 8, 16, 32)
 
@@ -70,7 +70,7 @@ class FirstMaps(nn.Module):
 class FlexHook(ReferringModel):
     """The model of the paper, with each part given from outside.
 
-    The parts are those of :mod:`~flexhook.methods.two_stage.protocols` and
+    The parts are those of :mod:`~flexhook.methods.two_stage.model_parts` and
     :class:`~flexhook.methods.two_stage.decoder_base.Decoder`.
 
     Args:

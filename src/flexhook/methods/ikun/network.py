@@ -12,8 +12,8 @@ from flexhook.errors import ConfigError
 from flexhook.methods.two_stage.cosine import CosineMatcher, SentenceVectors
 from flexhook.methods.two_stage.frame_maps import FrameMaps
 from flexhook.methods.two_stage.layers import AttentionBlock, SharedTokens
-from flexhook.methods.two_stage.network import Prediction, ReferringModel, WindowBatch
-from flexhook.methods.two_stage.protocols import TextEncoder, VisualEncoder
+from flexhook.methods.two_stage.model_parts import TextEncoder, VisualEncoder
+from flexhook.methods.two_stage.referring_model import Prediction, ReferringModel, WindowBatch
 
 
 def crop(images: Tensor, frame: Tensor, boxes: Tensor, size: tuple[int, int]) -> Tensor:

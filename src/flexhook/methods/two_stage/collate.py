@@ -11,7 +11,7 @@ import torch
 from flexhook.media.image_cache import ImageCache
 from flexhook.media.images import check_shape, resize
 from flexhook.methods.two_stage.feature_cache import FeatureCache
-from flexhook.methods.two_stage.network import WindowBatch
+from flexhook.methods.two_stage.referring_model import WindowBatch
 from flexhook.sampling.items import Item, stream
 from flexhook.structures import Video
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from flexhook.media.images import frames_fingerprint
-from flexhook.methods.two_stage.protocols import VisualEncoder
+from flexhook.methods.two_stage.model_parts import VisualEncoder
 from flexhook.structures import Video
 from flexhook.structures.disk_cache import DiskCache, Entry, EntryWriter
 

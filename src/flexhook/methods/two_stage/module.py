@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from flexhook.errors import ConfigError
-from flexhook.methods.two_stage.network import Prediction, WindowBatch
-from flexhook.methods.two_stage.protocols import Loss
+from flexhook.methods.two_stage.model_parts import Loss
+from flexhook.methods.two_stage.referring_model import Prediction, WindowBatch
 from flexhook.training.checkpoints import complete
 
 #: Position embeddings and rotary frequencies, by the name of the parameter alone, as timm and CLIP call them.

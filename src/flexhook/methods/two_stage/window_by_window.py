@@ -8,8 +8,8 @@ import numpy as np
 import torch
 
 from flexhook.media.images import check_shape, resize
-from flexhook.methods.two_stage.network import WindowBatch
 from flexhook.methods.two_stage.plan import ScoringPlan
+from flexhook.methods.two_stage.referring_model import WindowBatch
 from flexhook.structures import Expression, TrackSet, Video
 
 

@@ -61,7 +61,7 @@ class WindowData:
         return self._val_items(videos=videos)
 
     def collator(self, split: str, videos: Sequence[Video]) -> Collator:
-        """What makes a :class:`~flexhook.methods.two_stage.network.WindowBatch` of items; identities swap in training."""
+        """What makes a ``WindowBatch`` of items; identities swap in training."""
         cache = self.image_cache if self.loads_images else None
         frames = FrameLoader(videos, self.image_size, self.keep_images, cache)
         sentences = Sentences.of(videos, self.tokenize)

@@ -9,7 +9,7 @@ from flexhook.reports.comparison import Comparison, comparisons
 from flexhook.reports.conclusions import findings
 from flexhook.reports.consistency import warnings
 from flexhook.reports.plots import write_plots
-from flexhook.reports.published import published
+from flexhook.reports.published_scores import published
 from flexhook.reports.runs import Group
 from flexhook.reports.scores import attribute_table, cost_table, score_table, shared_limits, value_rows
 from flexhook.reports.table import csv_text

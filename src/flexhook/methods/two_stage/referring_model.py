@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from flexhook.errors import ConfigError
 from flexhook.methods.two_stage.frame_maps import FrameMaps
-from flexhook.methods.two_stage.protocols import TextEncoder, VisualEncoder
+from flexhook.methods.two_stage.model_parts import TextEncoder, VisualEncoder
 
 BATCH = {"cpu": 32}  #: Sentences that fill a CPU's cores; other devices take more at a time.
 LARGE_BATCH = 256
