@@ -62,7 +62,7 @@ class _Drawing:
         self.trails = sv.TraceAnnotator(palette, trace_length=TRAIL, thickness=style.line, color_lookup=lookup)
         self.labels = sv.LabelAnnotator(palette, text_color=sv.Color.BLACK, text_scale=style.text / 30, text_padding=3,
                                         color_lookup=lookup, smart_position=True)
-        title = "   ".join(f"{k}: {result.expression.sentence}" for k, result in enumerate(results, 1))
+        title = " · ".join(f"{k}: {result.expression.sentence}" for k, result in enumerate(results, 1))
         self.caption = caption_strip(self.size[1], title, [f"video {video.name}"], style.title)
 
     def frame(self, frame: int) -> np.ndarray:
@@ -92,5 +92,5 @@ class _Drawing:
         height, width = self.size
         boxes = self.video.normalised(np.array([box for box, _ in found.values()])) * [width, height, width, height]
         return sv.Detections(boxes, tracker_id=np.array(list(found))), [
-            f"#{identity} {' '.join(said)}" for identity, (_, said) in found.items()
+            f"#{identity} {', '.join(said)}" for identity, (_, said) in found.items()
         ]
