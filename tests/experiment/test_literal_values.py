@@ -163,3 +163,14 @@ def test_several_videos_have_a_folder_each(toy, model, tmp_path):
         assert status == 0, said
         assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["clip", "clip-2"]
         assert all((tmp_path / "out" / name / "cars.txt").is_file() for name in ("clip", "clip-2"))
+
+
+def test_predict_runs_the_first_stage_itself(toy, model, tmp_path):
+    """From raw video: background subtraction finds the boxes that wander over the toy world's frames."""
+    argv = ["predict", f"video={toy.root}/KITTI/training/image_02/u", f"ckpt={model}", f"out={tmp_path}/out", "sentences=cars",
+            "overlay=false"]  # fmt: skip
+    status, said = run_here(argv, tmp_path)
+    assert status == 2 and "none are given" in said and "tracker=detect" in said, said
+    status, said = run_here([*argv, "tracker=detect", "detector=background", "tracker.min_length=1"], tmp_path)
+    assert status == 0 and "cars" in said, said
+    assert (tmp_path / "out/cars.txt").is_file()

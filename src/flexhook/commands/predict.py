@@ -93,7 +93,8 @@ def task(cfg: DictConfig) -> None:
     device = best_device(cfg.accelerator)
     if method.needs_tracks:
         if tracks is None:
-            raise ConfigError(f"the method {method.name} scores tracks, and none are given", expected="tracks=FILE")
+            raise ConfigError(f"the method {method.name} scores tracks, and none are given", expected="tracks=FILE",
+                              hint="Or let a detector find them: tracker=detect detector=transformers")
         method.tracker = GivenTracks(tracks)
     method.prepare_inference(trained, device, build_reader(trained) if calibrated else None)
     seen = f"{len(tracks)} boxes of {len(tracks.tracks())} tracks in " if tracks is not None and method.needs_tracks else ""
