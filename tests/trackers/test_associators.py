@@ -127,7 +127,7 @@ def test_every_parameter_is_in_the_yaml_with_its_default_and_a_comment(path):
     settings = OmegaConf.to_container(OmegaConf.load(path))
     kind = get_class(settings.pop("_target_"))
     defaults = {k: p.default for k, p in inspect.signature(kind).parameters.items()}
-    assert settings.keys() == defaults.keys()
+    assert settings == defaults
     assert set(PARTS[f"{kind.__module__}.{kind.__qualname__}"].split()) == defaults.keys()
     assert isinstance(instantiate(OmegaConf.load(path)), kind)
     for line in path.read_text().splitlines()[2:]:

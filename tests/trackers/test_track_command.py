@@ -189,7 +189,7 @@ def test_other_commands_take_the_tracker_detect(tmp_path):
 def test_the_study_of_first_stages_names_runs_that_differ_in_the_tracker_alone():
     runs = find_study("trackers").runs
     wanted = {f"trackers/{a}{h}" for a in ("sort", "bytetrack", "ocsort", "botsort") for h in ("", "_half")}
-    wanted |= {"trackers/truth", "trackers/simulated", *(f"trackers/bytetrack_{t}" for t in (0.2, 0.4, 0.5))}
+    wanted |= {"trackers/truth", "trackers/simulated", *(f"trackers/bytetrack_{t}" for t in (0.2, 0.3, 0.5))}
     assert set(runs) == wanted
     composed = {}
     for run in runs:
@@ -199,5 +199,5 @@ def test_the_study_of_first_stages_names_runs_that_differ_in_the_tracker_alone()
     trained = [{k: v for k, v in cfg.items() if k not in AFTER_TRAINING} for cfg in plain]
     assert all(one == trained[0] for one in trained)
     half = composed["trackers/ocsort_half"]
-    assert half.tracker.every == 2 and half.associator._target_.endswith("OCSort") and half.tracker.min_confidence == 0.3
+    assert half.tracker.every == 2 and half.associator._target_.endswith("OCSort") and half.tracker.min_confidence == 0.4
     assert composed["trackers/bytetrack_0.5"].tracker.min_confidence == 0.5

@@ -40,7 +40,7 @@ class EmbeddedDetector:
 
     sequential = False
 
-    def __init__(self, weights: str | Path | None, threshold: float = 0.3, device: str = "auto") -> None:
+    def __init__(self, weights: str | Path | None, threshold: float = 0.4, device: str = "auto") -> None:
         if weights is None or not str(weights).strip():
             raise ConfigError("detector.weights is empty", expected="detector.weights=PATH of a checkpoint",
                               hint="Make one with `flexhook train experiment=detector_synthetic`")

@@ -1,4 +1,8 @@
-"""SORT, ByteTrack, OC-SORT and BoT-SORT, of the package `trackers` (Roboflow, Apache-2.0)."""
+"""SORT, ByteTrack, OC-SORT and BoT-SORT, of the package `trackers` (Roboflow, Apache-2.0).
+
+The defaults gave the best HOTA, or one as good with fewer false boxes, on the validation videos of the synthetic world with the
+embedded detector (36 to 52 draws each from a grid; BoT-SORT without compensation of the camera's motion).
+"""
 
 from __future__ import annotations
 
@@ -25,9 +29,9 @@ class Sort(PackageAssociator):
 
     def __init__(
         self,
-        lost_track_buffer: int = 30,
-        track_activation_threshold: float = 0.25,
-        minimum_consecutive_frames: int = 3,
+        lost_track_buffer: int = 60,
+        track_activation_threshold: float = 0.7,
+        minimum_consecutive_frames: int = 2,
         minimum_iou_threshold: float = 0.3,
         class_agnostic: bool = False,
     ) -> None:
@@ -63,10 +67,10 @@ class ByteTrack(PackageAssociator):
     def __init__(
         self,
         lost_track_buffer: int = 30,
-        track_activation_threshold: float = 0.5,
-        minimum_consecutive_frames: int = 2,
+        track_activation_threshold: float = 0.6,
+        minimum_consecutive_frames: int = 3,
         minimum_iou_threshold: float = 0.1,
-        high_conf_det_threshold: float = 0.5,
+        high_conf_det_threshold: float = 0.6,
         class_agnostic: bool = False,
     ) -> None:
         super().__init__(
@@ -102,11 +106,11 @@ class OCSort(PackageAssociator):
 
     def __init__(
         self,
-        lost_track_buffer: int = 30,
-        minimum_consecutive_frames: int = 3,
-        minimum_iou_threshold: float = 0.3,
+        lost_track_buffer: int = 60,
+        minimum_consecutive_frames: int = 2,
+        minimum_iou_threshold: float = 0.1,
         direction_consistency_weight: float = 0.2,
-        high_conf_det_threshold: float = 0.5,
+        high_conf_det_threshold: float = 0.6,
         delta_t: int = 3,
         class_agnostic: bool = False,
     ) -> None:
@@ -149,10 +153,10 @@ class BotSort(PackageAssociator):
     def __init__(
         self,
         lost_track_buffer: int = 30,
-        track_activation_threshold: float = 0.5,
-        minimum_consecutive_frames: int = 2,
+        track_activation_threshold: float = 0.6,
+        minimum_consecutive_frames: int = 3,
         minimum_iou_threshold_first_assoc: float = 0.2,
-        minimum_iou_threshold_second_assoc: float = 0.5,
+        minimum_iou_threshold_second_assoc: float = 0.3,
         minimum_iou_threshold_unconfirmed_assoc: float = 0.3,
         high_conf_det_threshold: float = 0.5,
         enable_cmc: bool = True,
