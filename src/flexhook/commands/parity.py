@@ -18,7 +18,9 @@ def run(argv: list[str]) -> int:
         description="Loads a model's weights and inputs from a folder, computes features, text and trajectory tokens, "
         "reference points, logits, loss and gradients, and prints the largest difference from the folder's values. "
         "Exit status 0: everything in the folder was compared and agrees; 1: something differs or is missing.",
-        epilog="Tolerances: 1e-9 in float64 (gradient norms 1e-7 relative), 5e-5 in float32 (1e-4 relative).",
+        epilog="A folder of a one-stage model (TransRMOT, TempRMOT) has parts in folders of their own: single, clip, clip_fp, "
+        "online, online_extra_track_attn. "
+        "Tolerances: 1e-9 in float64 (gradient norms 1e-7 relative), 5e-5 in float32 (1e-4 relative).",
     )
     parser.add_argument("folder", type=Path, help="config.json, state_dict.safetensors, inputs.npz, outputs.npz, scalars.json")
     parser.add_argument("--dtype", choices=("float32", "float64"), default="float64", help="precision to compute in")

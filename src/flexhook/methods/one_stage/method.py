@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
@@ -12,6 +13,7 @@ from omegaconf import DictConfig
 
 from flexhook.errors import ConfigError
 from flexhook.methods.one_stage.clips import ClipCollator, ClipItems, ValidationClips, read_frame
+from flexhook.methods.one_stage.initial import load_initial
 from flexhook.methods.one_stage.losses import LossWeights
 from flexhook.methods.one_stage.matching import MatchCost
 from flexhook.methods.one_stage.module import OneStageModule
@@ -22,6 +24,8 @@ from flexhook.structures import Expression, Video
 from flexhook.structures.method import Method, PredictionReport, ResultWriter
 from flexhook.training.build import without_pretrained
 from flexhook.training.checkpoints import weights_fingerprint
+
+log = logging.getLogger(__name__)
 
 PRECISIONS = {"float32": None, "bf16": torch.bfloat16}
 
@@ -53,6 +57,9 @@ class OneStageMethod(Method):
         cfg = without_pretrained(cfg, pretrained)
         torch.manual_seed(cfg.seed)
         network = instantiate(cfg.model)
+        if pretrained is None and cfg.method.get("initial"):
+            count, kept = load_initial(network, str(cfg.method.initial))
+            log.info(f"{count} tensors of {cfg.method.initial}, {len(kept)} keep their own start: {', '.join(kept[:3])}, ...")
         thresholds = Thresholds(**cfg.method.thresholds)
         loss, optim = (cfg.get("loss"), cfg.get("optim")) if pretrained is None else (None, None)
         settings: dict[str, Any] = {}
