@@ -141,8 +141,8 @@ def output_folder(cfg: DictConfig, multirun: bool) -> Path:
         return out
     source = str(Path(str(cfg.video)).absolute())
     stem = slug(Path(source).stem)
-    for name in (stem, *(f"{stem}-{k}" for k in count(2))):
-        note = out / name / VIDEO
+    for k in count(1):
+        note = out / (stem if k == 1 else f"{stem}-{k}") / VIDEO
         if not note.exists() or note.read_text(encoding="utf-8") == source:
             note.parent.mkdir(parents=True, exist_ok=True)
             note.write_text(source, encoding="utf-8")
