@@ -216,7 +216,7 @@ def test_missing_and_broken_scores_end_in_one_message(run, capsys):
     (run / "metrics.json").write_text("{")
     write_answers(run / "scores", [1])
     assert main(["evaluate", f"run={run}"]) == 2
-    assert "metrics.json: the file is not JSON" in capsys.readouterr().err
+    assert "metrics.json:1: the file is not JSON" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("text", ["data: [", "- a", "data: ${nothing}", "", "data: {reader: {_target_: nothing.Here}}"])

@@ -150,7 +150,7 @@ def cut(name):
 @pytest.mark.parametrize(("damage", "words"), [
     (break_nothing, None),  # wandb's own config.yaml is no run
     (lambda run: (run / "meta.json").unlink(), "no meta.json"),
-    (cut("metrics.json"), "metrics.json: the file is not JSON"),
+    (cut("metrics.json"), "the file is not JSON"),
     (cut("sequences.npz"), "sequences.npz: the file is truncated"),
     (put_text_into_metrics, "test/HOTA is 'high'"),
     (lambda run: (run / "config.yaml").write_text(""), "config.yaml"),
