@@ -43,7 +43,8 @@ def build_every_part(experiment, option):
     check_config(cfg)
     masking, _, _ = (instantiate(cfg.perturbation[part]) for part in ("masking", "jitter", "swap"))
     assert masking.length(cfg.num_frames) >= cfg.num_frames
-    for part in (cfg.sampling["items"], cfg.sampling.val_items, cfg.tracker):
+    tracker = cfg.tracker.associator if cfg.tracker and "detector" in cfg.tracker else cfg.tracker  # trained first
+    for part in (cfg.sampling["items"], cfg.sampling.val_items, tracker):
         if part is not None:
             instantiate(part)
     with torch.device("meta"):
