@@ -15,6 +15,7 @@ from yaml import YAMLError
 from flexhook.configuration.mistakes import input_error_behind
 from flexhook.configuration.trust import check_parts
 from flexhook.datasets.cache import CachedReader
+from flexhook.datasets.reader import Reader
 from flexhook.errors import ConfigError, InputError
 from flexhook.training.run_folder import read_config
 
@@ -50,6 +51,26 @@ def open_reader(run: Path, changes: Sequence[str] = ()) -> CachedReader:
         lines = [line.strip() for line in str(error).splitlines()]
         said = " ".join(line for line in lines if not line.startswith(("full_key:", "object_type=")))
         raise input_error_behind(error) or ConfigError(said, file=file, expected=wanted) from error
+
+
+def chosen_videos(reader: Reader, split: str, wanted: Sequence[str] | None) -> list[str]:
+    """The names of a split's videos, or those of them that are asked for.
+
+    Args:
+        reader: The dataset's reader.
+        split: Name of the split.
+        wanted: Names of videos; None for all.
+
+    Raises:
+        ConfigError: The split has no such video.
+    """
+    names = list(reader.video_names(split))
+    if wanted is None:
+        return names
+    unknown = [name for name in wanted if name not in names]
+    if unknown:
+        raise ConfigError(f"the split {split} has no video {unknown[0]}", expected=f"some of {', '.join(names)}")
+    return list(wanted)
 
 
 def found_root(root: object, run: Path) -> str | None:

@@ -9,7 +9,7 @@ from omegaconf import DictConfig
 
 from flexhook.commands.checkpoint_data import use_data
 from flexhook.commands.hydra_app import hydra_command
-from flexhook.errors import ConfigError
+from flexhook.commands.run_data import chosen_videos
 
 
 def task(cfg: DictConfig) -> None:
@@ -48,12 +48,7 @@ def task(cfg: DictConfig) -> None:
     require_data(trained, cfg.ckpt)
     method = build_trained(checkpoint, cfg.ckpt, cfg)
     reader = build_reader(trained)
-    names = reader.video_names(cfg.split)
-    if cfg.videos is not None:
-        unknown = [name for name in cfg.videos if name not in names]
-        if unknown:
-            raise ConfigError(f"the split {cfg.split} has no video {unknown[0]}", expected=f"some of {', '.join(names)}")
-        names = list(cfg.videos)
+    names = chosen_videos(reader, cfg.split, cfg.videos)
     out = Path(cfg.out)
     device = best_device(cfg.accelerator)
     method.tracker = build_tracker(trained) if method.needs_tracks else None

@@ -12,6 +12,7 @@ from omegaconf import DictConfig
 from tqdm import tqdm
 
 from flexhook.commands.hydra_app import hydra_command
+from flexhook.commands.run_data import chosen_videos
 from flexhook.configuration.check_config import check_config
 from flexhook.datasets.mot import CLASSES, read_class_names, write_class_names, write_mot
 from flexhook.errors import ConfigError, Stopped
@@ -145,13 +146,7 @@ def dataset_videos(cfg: DictConfig) -> list[Video]:
     from flexhook.training.build import build_reader
 
     reader = build_reader(cfg)
-    names = reader.video_names(cfg.split)
-    if cfg.videos is not None:
-        unknown = [name for name in cfg.videos if name not in names]
-        if unknown:
-            raise ConfigError(f"the split {cfg.split} has no video {unknown[0]}", expected=f"some of {', '.join(names)}")
-        names = list(cfg.videos)
-    return [reader.read(name) for name in names]
+    return [reader.read(name) for name in chosen_videos(reader, cfg.split, cfg.videos)]
 
 
 def _file_name(source: int | str) -> str:
