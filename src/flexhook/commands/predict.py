@@ -54,10 +54,11 @@ def task(cfg: DictConfig) -> None:
     if tracker is not None:
         tracks = tracker.track(video)
         source = str(tracker.files(video.name)[0]) if isinstance(tracker, TrackerFiles) else type(tracker).__name__
-        if not len(tracks):
+        if len(tracks):
+            warn_of_units(tracks, video.size, source, "frame_size")
+            check_tracks(tracks, video, source)
+        else:
             print(f"warning: {source} has no tracks, and the results will be empty", flush=True)
-        warn_of_units(tracks, video.size, source, "frame_size")
-        check_tracks(tracks, video, source)
 
     from flexhook.api.results import SentenceResult
     from flexhook.configuration.trust import check_parts
