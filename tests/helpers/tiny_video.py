@@ -4,12 +4,12 @@ from collections import Counter
 
 import numpy as np
 
-from flexhook.structures import Expression, TrackSet, Video, make_labels
+from flexhook.structures import Expression, Frames, TrackSet, Video, make_labels
 
 SIZE = (64, 192)  # height, width of the original frame
 
 
-class NumberedFrames:
+class NumberedFrames(Frames):
     """Frames of a smooth pattern of their own, half the original size (which is legal)."""
 
     def __init__(self, count, size=(32, 96)):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from flexhook.structures import TrackSet, Video, make_labels
+from flexhook.structures import Frames, TrackSet, Video, make_labels
 from flexhook.trackers.detections import make_detections
 
 SIZE = (96, 160)  # height, width of the original frame
@@ -24,7 +24,7 @@ def detections(*objects, missing=(), score=0.9, classes=None):
     return out
 
 
-class Squares:
+class Squares(Frames):
     """Frames with squares on grey, at a share of the original size; they count how often they are read."""
 
     def __init__(self, *objects, scale=1.0, frame_rate=None, size=SIZE):

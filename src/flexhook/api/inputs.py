@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from flexhook.structures.protocols import Tracker
 
 
-class ArrayFrames:
+class ArrayFrames(Frames):
     """Frames in memory.
 
     Args:
@@ -43,10 +43,6 @@ class ArrayFrames:
 
     def __len__(self) -> int:
         return len(self.images)
-
-    def name(self, index: int) -> str:
-        """A name for messages."""
-        return f"frame {index}"
 
     def read(self, index: int) -> np.ndarray:
         """Frame ``index``, 0-based."""
@@ -104,7 +100,7 @@ def open_video(
         from flexhook.media.video_files import open_frames
 
         name, source = Path(video).stem, open_frames(video)
-    elif not hasattr(video, "read"):
+    elif not isinstance(video, Frames):
         source = ArrayFrames(video)
     frames: Any = source
     height, width = frame_size or frames.read(0).shape[:2]

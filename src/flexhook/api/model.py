@@ -94,7 +94,7 @@ class Model:
             predict_block(self.method, opened, Path(place), key="")
             merge_expressions(place, {opened.name: opened.expressions})
             results = list(read_results(place, opened.name))
-        rate = frame_rate or getattr(opened.frames, "frame_rate", None)
+        rate = frame_rate or opened.frames.frame_rate
         return Prediction(opened, {
             r.expression.sentence: SentenceResult(r.expression, r.tracks, r.score, decision.accepted(r), opened, rate)
             for r in results

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from flexhook.errors import InputError
-from flexhook.structures import Expression, TrackSet, Video, make_labels
+from flexhook.structures import Expression, Frames, TrackSet, Video, make_labels
 
 SIZE = (375, 1242)
 #: Nouns of each class; several ways to say the same, as in Refer-KITTI-V2.
@@ -25,7 +25,7 @@ PHRASES = {
 CARS = 0.8  # share of the objects; in KITTI's labels it is above
 
 
-class NoiseFrames:
+class NoiseFrames(Frames):
     """Frames of noise of the original size, decoded from nothing.
 
     Args:

@@ -105,7 +105,7 @@ def task(cfg: DictConfig) -> None:
     seconds = time.perf_counter() - begin
     merge_expressions(out / "scores", {video.name: video.expressions})
     results = read_results(out / "scores", video.name)
-    rate = cfg.frame_rate or getattr(video.frames, "frame_rate", None)
+    rate = cfg.frame_rate or video.frames.frame_rate
     for found in results:
         result = SentenceResult(found.expression, found.tracks, found.score, decision.accepted(found), video, rate)
         path, chosen = result.to_mot(out, cfg.first_frame), result.chosen

@@ -129,7 +129,7 @@ class CachedReader:
                     return made
             with _Warnings() as heard:
                 video = self.reader.read(name)
-            if isinstance(video.frames, ImageFiles):
+            if video.frames.paths:
                 try:
                     self.cache.make(entry, lambda writer: _save(writer, video, state, heard.messages))
                 except InputError as error:
@@ -196,7 +196,7 @@ def _save(writer: EntryWriter, video: Video, state: str, warnings: Sequence[str]
         "size": video.size,
         "source": video.source,
         "categories": video.truth.categories,
-        "frames": video.frames.paths if isinstance(video.frames, ImageFiles) else (),
+        "frames": video.frames.paths,
         "expressions": [(e.sentence, e.slug, e.tags) for e in video.expressions],
         "warnings": list(warnings),
     }

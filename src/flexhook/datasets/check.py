@@ -17,7 +17,6 @@ from flexhook.datasets.problems import Report
 from flexhook.datasets.sentence_check import check_sentences, least_tokens
 from flexhook.datasets.shift import HARDLY, NOTHING, OFFSETS, Fit, referent_hits, track_fit
 from flexhook.errors import ConfigError, InputError
-from flexhook.media.images import ImageFiles
 from flexhook.structures import TrackSet, Video
 from flexhook.structures.protocols import Tracker
 
@@ -209,7 +208,7 @@ def _check_video(
     _check_truth(video, findings)
     used = np.asarray(video.labels.sum(axis=0)).reshape(-1)
     check_sentences(annotations, used, token_limit, count_tokens, findings)
-    if isinstance(video.frames, ImageFiles) and dataset.images is not None:
+    if video.frames.paths and dataset.images is not None:
         check_images(video.frames, video.size, images, findings, advance)
     if tracker is not None:
         tracks = tracker.track(video, findings)

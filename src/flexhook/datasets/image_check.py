@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from PIL import Image
 
 from flexhook.datasets.problems import Report
 from flexhook.errors import InputError
-from flexhook.media.images import ImageFiles, check_shape, read_image
+from flexhook.media.images import check_shape, read_image
+from flexhook.structures import Frames
 
 MODES = ("decode", "headers", "none")
 
 
 def check_images(
-    frames: ImageFiles,
+    frames: Frames,
     size: tuple[int, int],
     mode: str,
     report: Report,
@@ -70,8 +71,3 @@ def check_images(
         problem = f"the images of the video have several sizes: {found} (width x height)"
         expected, hint = "images of one size", "Store all images of a video at one size"
         report("image-size-varies", InputError(problem, file=list(sizes.values())[1], expected=expected, hint=hint))
-
-
-def paths_of(frames: object) -> Sequence[str]:
-    """The image files of a video's frames; none where they come from elsewhere."""
-    return frames.paths if isinstance(frames, ImageFiles) else ()

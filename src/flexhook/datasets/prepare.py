@@ -23,7 +23,7 @@ from flexhook.datasets.kitti_labels import CLASSES, read_kitti_labels
 from flexhook.datasets.mot import format_mot
 from flexhook.datasets.reader import Reader
 from flexhook.errors import InputError
-from flexhook.media.images import ImageFiles, read_image, resize
+from flexhook.media.images import read_image, resize
 from flexhook.structures import TrackSet, Video
 from flexhook.structures.digests import digest
 from flexhook.structures.files import atomic_write
@@ -177,7 +177,7 @@ def resized_images(shop: Workshop, video: Video, key: str, height: int, suffix: 
     Raises:
         InputError: An image is missing or does not decode, or is smaller than the copy would be.
     """
-    if not isinstance(video.frames, ImageFiles):
+    if not video.frames.paths:
         return
     size = (height, round(height * video.size[1] / video.size[0]))
 

@@ -51,7 +51,7 @@ class ImageCache:
             index = np.unique(video.truth.frame)
             writer.save("index", index)
             frames = writer.create("frames", np.uint8, (len(index), *self.image_size, 3))
-            threads = 1 if getattr(video.frames, "sequential", False) else num_threads or os.cpu_count()
+            threads = 1 if video.frames.sequential else num_threads or os.cpu_count()
             with ThreadPoolExecutor(threads) as pool:
                 for at, image in enumerate(pool.map(load, index.tolist())):
                     frames[at] = image

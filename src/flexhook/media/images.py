@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from flexhook.errors import InputError
-from flexhook.structures import Video
+from flexhook.structures import Frames, Video
 from flexhook.structures.digests import Digest
 
 
@@ -59,7 +59,7 @@ def check_shape(shape: tuple[int, ...], video_size: tuple[int, int], name: str) 
         )
 
 
-class ImageFiles:
+class ImageFiles(Frames):
     """Frames that are image files, one path per frame.
 
     Args:
@@ -95,7 +95,7 @@ def frames_fingerprint(video: Video) -> str:
             found.add(Path(name).name, f"{stat.st_size} {stat.st_mtime_ns}")
         except OSError:  # no file of its own: a frame of a video file, or nothing
             found.add(Path(name).name)
-    if hasattr(video.frames, "path"):
+    if video.frames.path is not None:
         stat = os.stat(video.frames.path)
         found.add(f"{stat.st_size} {stat.st_mtime_ns}")
     return found.hex()

@@ -63,7 +63,7 @@ def open_frames(path: str | Path) -> Frames:
     return ImageFiles(images)
 
 
-class VideoFileFrames:
+class VideoFileFrames(Frames):
     """The frames of a video file by index, each exactly the one that playing it from the start shows there.
 
     Reading one frame after the other decodes each once. Reading elsewhere seeks to the keyframe before it; going back
@@ -83,10 +83,10 @@ class VideoFileFrames:
     """
 
     sequential = True
+    path: str
 
     def __init__(self, path: str | Path) -> None:
         self.path = str(path)
-        self.frame_rate: float | None = None
         self._process = -1
         self._frames: Iterator[av.VideoFrame] | None = None
         self._next = 0

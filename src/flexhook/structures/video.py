@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 from scipy.sparse import csr_array
@@ -12,24 +12,40 @@ from scipy.sparse import csr_array
 from flexhook.structures.tracks import TrackSet
 
 
-class Frames(Protocol):
-    """Where the pictures of a video come from: image files or a video file."""
+class Frames(ABC):
+    """Where the pictures of a video come from: image files, a video file, or memory.
 
+    Attributes:
+        frame_rate: Frames per second; None where that is not known.
+        sequential: Whether they are best read in order, by one thread at a time.
+        path: The file that holds all frames, if one does.
+        paths: The image files, one per frame; empty where frames have no files of their own.
+    """
+
+    frame_rate: float | None = None
+    sequential: bool = False
+    path: str | None = None
+    paths: tuple[str, ...] = ()
+
+    @abstractmethod
     def __len__(self) -> int:
         """Number of frames."""
-        ...
 
+    @abstractmethod
     def read(self, index: int) -> np.ndarray:
         """Frame ``index`` (0-based) as (height, width, 3) uint8 RGB.
 
         Raises:
             flexhook.errors.InputError: The frame is missing or does not decode.
         """
-        ...
 
     def name(self, index: int) -> str:
         """A name of the frame for messages: a path, or a path and an index."""
-        ...
+        return f"frame {index}"
+
+    def kept(self, index: int, size: tuple[int, int]) -> np.ndarray | None:
+        """The frame at another size, (height, width, 3), where it was kept when it was read before; else None."""
+        return None
 
 
 @dataclass(frozen=True)

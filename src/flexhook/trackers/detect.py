@@ -102,7 +102,7 @@ class DetectingTracker:
 
     def rate_of(self, video: Video) -> float:
         """Frames per second of a video: its own, else :attr:`frame_rate`."""
-        return float(getattr(video.frames, "frame_rate", None) or self.frame_rate)
+        return float(video.frames.frame_rate or self.frame_rate)
 
     def detect(self, video: Video, on_frames: Callable[[int], object] | None = None) -> list[Detections]:
         """The first half of :meth:`track`: detections per frame, in pixels of the original frame.
@@ -175,7 +175,7 @@ class DetectingTracker:
         return TrackSet.build(np.full(len(found), frame), identity, found.xyxy, found.class_id, found.confidence)
 
 
-class EveryNth:
+class EveryNth(Frames):
     """Every n-th of some frames.
 
     Args:
@@ -185,8 +185,8 @@ class EveryNth:
 
     def __init__(self, frames: Frames, every: int) -> None:
         self.frames, self.every = frames, every
-        if hasattr(frames, "path"):
-            self.path = frames.path
+        self.path, self.sequential, self.paths = frames.path, frames.sequential, frames.paths[::every]
+        self.frame_rate = None if frames.frame_rate is None else frames.frame_rate / every
 
     def __len__(self) -> int:
         return -(-len(self.frames) // self.every)

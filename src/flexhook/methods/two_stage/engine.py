@@ -228,7 +228,7 @@ class _Run:
         return resize(image, self.engine.image_size)
 
     def __iter__(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        threads = 1 if getattr(self.video.frames, "sequential", False) else max(self.engine.num_workers, 1)
+        threads = 1 if self.video.frames.sequential else max(self.engine.num_workers, 1)
         with ThreadPoolExecutor(threads) as self.pool:
             try:
                 for end, rows in zip(self.plan.ends, self.plan.ending, strict=True):

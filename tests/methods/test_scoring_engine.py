@@ -22,7 +22,7 @@ from flexhook.methods.flexhook.network import WindowBatch
 from flexhook.methods.two_stage.engine import ScoringEngine, _Run
 from flexhook.methods.two_stage.plan import ScoringPlan
 from flexhook.methods.two_stage.window_by_window import score_window_by_window
-from flexhook.structures import Expression, TrackSet
+from flexhook.structures import Expression, Frames, TrackSet
 from flexhook.structures.result_files import read_results, write_expressions
 
 # Always there; with gaps; of one observation; of two; crossing the others' gaps. Some frames show nobody.
@@ -258,7 +258,7 @@ LONG = """
 import resource, sys, tempfile
 from pathlib import Path
 import torch
-from test_engine import EXPRESSIONS, Job
+from test_scoring_engine import EXPRESSIONS, Job
 from tiny_model import tiny_flexhook
 from tiny_video import make_tracks, make_video
 
@@ -291,17 +291,17 @@ def test_a_compiled_encoder_gives_the_same_scores(tmp_path, model, tracks, expec
     assert np.abs(job.run().logits - expected).max() < 1e-5
 
 
-class Power:
+class Power(Frames):
     """Frames that fail once the given one is asked for."""
 
     def __init__(self, frames, last):
         self.frames, self.last = frames, last
 
-    def __getattr__(self, name):
-        return getattr(self.frames, name)
-
     def __len__(self):
         return len(self.frames)
+
+    def name(self, index):
+        return self.frames.name(index)
 
     def read(self, index):
         if index >= self.last:

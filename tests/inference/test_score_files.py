@@ -309,7 +309,7 @@ def test_a_killed_writer_loses_nothing_that_it_wrote(tmp_path):
     code = textwrap.dedent("""
         import sys, os, signal
         sys.path.insert(0, sys.argv[2])
-        from test_store import EXPRESSIONS, PairWriter, scores
+        from test_score_files import EXPRESSIONS, PairWriter, scores
         wanted = scores(7)
         writer = PairWriter(sys.argv[1], "0005", wanted.tracks, EXPRESSIONS)
         writer.write(1, wanted.logits[1:3])

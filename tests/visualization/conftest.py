@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from flexhook.structures import Expression, TrackSet, Video, make_labels
+from flexhook.structures import Expression, Frames, TrackSet, Video, make_labels
 from flexhook.structures.result_files import PairResults
 
 
-class FlatFrames:
+class FlatFrames(Frames):
     """Frames of one dark colour in memory."""
 
     def __init__(self, count, size, colour=(40, 60, 50)):
