@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train sweep study test test-slow lint bench clean
+.PHONY: help setup train chain sweep study test test-slow lint bench clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -25,6 +25,10 @@ setup: $(READY) ## Make the environment in .venv, with the tested versions
 
 train: setup ## Train, score, evaluate and picture EXPERIMENT=synthetic on every GPU, else the CPU (ARGS='overrides')
 	$(BIN)/flexhook train experiment=$(EXPERIMENT) $(ARGS)
+
+chain: setup ## Train the embedded detector and model: from raw video to trajectories without a download
+	$(BIN)/flexhook train experiment=detector_synthetic pictures=false
+	$(BIN)/flexhook train experiment=synthetic $(ARGS)
 
 sweep: setup ## Run ABLATION=components with SEEDS=3 seeds and report it (ARGS='overrides')
 	$(BIN)/flexhook sweep $(ABLATION) --seeds $(SEEDS) $(ARGS)

@@ -4,7 +4,7 @@ Three lines take a video and sentences to the trajectories meant; nothing heavy 
 
     import flexhook
     model = flexhook.load("outputs/latest")
-    result = model.predict("clip.mp4", ["white cars"], tracks="tracks.txt")
+    result = model.predict("clip.mp4", ["white cars"])
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from flexhook.api import LiveStream, Model, Prediction, SentenceResult, load
+    from flexhook.api import LiveStream, Model, Prediction, SentenceResult, first_stage, load
 
 __version__ = "0.1.0"
-__all__ = ["LiveStream", "Model", "Prediction", "SentenceResult", "__version__", "load"]
+__all__ = ["LiveStream", "Model", "Prediction", "SentenceResult", "__version__", "first_stage", "load"]
 
 
 def __getattr__(name: str) -> Any:

@@ -217,7 +217,7 @@ def bad_boxes(frames):
     ({"sentences": []}, r"sentences is \[\]"),
     ({"sentences": ["cars", " "]}, "none empty"),
     ({"sentences": ["cars", "cars "]}, "“cars” is given twice"),
-    ({"tracks": None}, "neither tracks nor a tracker"),
+    ({"tracks": None}, "the detector .* cannot be had"),
     ({"tracker": GivenTracks(TrackSet.empty())}, "tracks and a tracker"),
     ({"tracks": "nowhere.txt"}, "nowhere.txt"),
     ({"tracks": TrackSet.build([12], [1], [[1, 1, 5, 5]])}, "frames 12 to 12. Expected 0 to 11"),

@@ -95,7 +95,7 @@ def test_the_run_folder_stands_for_its_best_checkpoint(trained):
 def test_tracking_with_it_says_how_good_it_is(trained, tmp_path, monkeypatch):
     root, _ = trained
     monkeypatch.setenv("FLEXHOOK_CACHE", str(tmp_path / "cache"))
-    command = ["track", "data=synthetic_tiny", f"detector.weights={root}/run", f"out={tmp_path}/tracks"]
+    command = ["track", "data=synthetic_tiny", "detector=embedded", f"detector.weights={root}/run", f"out={tmp_path}/tracks"]
     status, said = run_here(command, root)
     assert status == 0, said
     metrics = json.loads((tmp_path / "tracks/metrics.json").read_text())

@@ -142,9 +142,8 @@ def test_reference_points_are_drawn_at_their_coordinates(video, scores):
     [((370, 1224), (370, 1224)), ((100, 320), (300, 960)), ((1080, 1920), (1080, 1920)), ((2160, 3840), (1080, 1920)),
      ((480, 640), (720, 960)), ((1000, 500), (1440, 720)), ((375, 1242), (376, 1242)), ((4000, 1000), (1440, 360))],
 )
-def test_frames_are_drawn_large_enough_to_read_and_no_larger_than_a_screen(video, scores, size, expected):
-    resized = Video(video.name, size, video.frames, video.truth, video.expressions, video.labels)
-    assert picture_size(ScoredExpression.of(resized, scores[0])) == expected
+def test_frames_are_drawn_large_enough_to_read_and_no_larger_than_a_screen(size, expected):
+    assert picture_size(size) == expected
 
 
 def test_a_captioned_frame_has_the_sentence_above_and_the_legend_below(video, scores):

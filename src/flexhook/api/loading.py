@@ -11,8 +11,8 @@ from omegaconf import OmegaConf
 from flexhook.api.model import Model
 from flexhook.errors import ConfigError
 from flexhook.training.build import build_trained, trained_config
+from flexhook.training.checkpoint_file import checkpoint_file
 from flexhook.training.checkpoints import read_checkpoint
-from flexhook.training.run_folder import chosen_checkpoint
 
 if TYPE_CHECKING:
     import torch
@@ -50,8 +50,7 @@ def load(
         >>> model.predict("clip.mp4", ["white cars"], tracks="tracks.txt")["white cars"].to_dataframe()  # doctest: +SKIP
     """
     place = _device(device)
-    given = Path(path).expanduser()
-    file = chosen_checkpoint(given) if given.is_dir() else given
+    file = checkpoint_file(path)
     checkpoint = read_checkpoint(file)
     cfg = trained_config(checkpoint, file)
     trained: Any = cfg.get("scoring") or {}
@@ -67,7 +66,7 @@ def load(
     method = build_trained(checkpoint, file)
     cfg.scoring = OmegaConf.create(options)
     method.prepare_inference(cfg, place, None)
-    return Model(method, file, place)
+    return Model(method, file, place, checkpoint["flexhook"].get("words", []))
 
 
 def _device(name: str | torch.device) -> torch.device:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+import warnings
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,15 +13,18 @@ import numpy as np
 
 from flexhook.api.inputs import as_tracker, check_sentences, find_tracks, open_video
 from flexhook.api.live import LiveStream, live_stream
-from flexhook.api.results import Prediction, SentenceResult
+from flexhook.api.results import Prediction, read_prediction
+from flexhook.datasets.known_words import unknown_words
 from flexhook.errors import ConfigError
 from flexhook.inference.decisions import Decision
 from flexhook.inference.prediction import predict_block
+from flexhook.media.frame_wrappers import KeptFrames
 from flexhook.structures import Frames, TrackSet, Video
 from flexhook.structures.method import Method
 from flexhook.structures.protocols import Tracker
-from flexhook.structures.result_files import read_results
 from flexhook.structures.result_folder import merge_expressions
+from flexhook.trackers.detect import DetectingTracker
+from flexhook.trackers.from_config import first_stage
 
 if TYPE_CHECKING:
     import supervision as sv
@@ -31,12 +36,13 @@ class Model:
 
     Attributes:
         method: The method, in evaluation mode.
-        path: The checkpoint's file.
+        path: The checkpoint's file; None for a method without one.
         device: Where it computes.
+        words: The words that its training sentences had; empty where that is not known.
     """
 
-    def __init__(self, method: Method, path: Path, device: torch.device) -> None:
-        self.method, self.path, self.device = method, path, device
+    def __init__(self, method: Method, path: Path | None, device: torch.device, words: Sequence[str] = ()) -> None:
+        self.method, self.path, self.device, self.words = method, path, device, frozenset(words)
 
     def __repr__(self) -> str:
         return f"Model({self.method.name}, {str(self.path)!r}, device={str(self.device)!r})"
@@ -57,13 +63,17 @@ class Model:
     ) -> Prediction:
         """The trajectories of a video that sentences refer to.
 
+        A method that scores tracks takes them from ``tracks``, or from ``tracker``; with neither, D-FINE finds the objects
+        (see :func:`flexhook.first_stage`) and ByteTrack links them.
+
         Args:
             video: A video file, a folder of images, or frames in memory: (height, width, 3) uint8 RGB arrays of one size, in a
                 list or as (frames, height, width, 3).
             sentences: Such as ``["white cars", "cars turning left"]``.
             tracks: The objects' trajectories: a MOT file, a :class:`~flexhook.structures.tracks.TrackSet` (0-based frames), or
                 one ``supervision.Detections`` with ``tracker_id`` per frame. Boxes are in pixels of the frame.
-            tracker: Makes the trajectories instead, see :class:`~flexhook.structures.protocols.Tracker`.
+            tracker: Makes the trajectories instead: what :func:`flexhook.first_stage` gives, or any
+                :class:`~flexhook.structures.protocols.Tracker`.
             threshold: Probability from which an observation is accepted, 0 to 1; None is the method's own answer. A larger
                 value accepts fewer.
             vote: True gives every track one answer, that of more than half of its observations; a number n lets the n
@@ -78,7 +88,10 @@ class Model:
 
         Raises:
             InputError: Video or tracks are missing, malformed or do not belong together.
-            ConfigError: A sentence is empty or there twice, there are no tracks or an option is out of its range.
+            ConfigError: A sentence is empty or there twice, there are tracks and a tracker, or an option is out of its range.
+
+        Warns:
+            UserWarning: A sentence has words that no training sentence had.
 
         Example:
             >>> result = model.predict("clip.mp4", ["white cars"], tracks="tracks.txt")  # doctest: +SKIP
@@ -87,18 +100,19 @@ class Model:
         decision = Decision(threshold, vote, top_k)
         if frame_rate is not None and not frame_rate > 0:
             raise ConfigError(f"frame_rate is {frame_rate!r}", expected="frames per second, more than 0")
-        opened = open_video(video, check_sentences(sentences), frame_size)
+        listed = check_sentences(sentences)
+        for notice in unfamiliar(listed, self.words):
+            warnings.warn(notice, stacklevel=2)
+        opened = open_video(video, listed, frame_size)
         if self.method.needs_tracks:
+            if tracks is None and tracker is None:
+                tracker = first_stage()
+            opened = once_decoded(opened, self.method, tracker)
             self.method.tracker = as_tracker(find_tracks(opened, tracks, tracker, first_frame))
         with tempfile.TemporaryDirectory(prefix="flexhook-") as place:
             predict_block(self.method, opened, Path(place), key="")
             merge_expressions(place, {opened.name: opened.expressions})
-            results = list(read_results(place, opened.name))
-        rate = frame_rate or opened.frames.frame_rate
-        return Prediction(opened, {
-            r.expression.sentence: SentenceResult(r.expression, r.tracks, r.score, decision.accepted(r), opened, rate)
-            for r in results
-        })
+            return read_prediction(Path(place), opened, decision, frame_rate)
 
     def stream(
         self,
@@ -149,3 +163,21 @@ class Model:
         if forget_after is not None:
             options["forget_after"] = forget_after
         return live_stream(self.method, listed, (int(size[0]), int(size[1])), decision, rejected, options)
+
+
+def unfamiliar(sentences: Sequence[str], words: Collection[str]) -> list[str]:
+    """What to tell of sentences with words that no training sentence had, a text each; nothing where these are not known."""
+    unknown = {sentence: unknown_words(sentence, words) for sentence in sentences} if words else {}
+    return [f"“{sentence}” is unlike what the model was trained on: no training sentence has {_listed(new)}; do not rely on the"
+            " answer" for sentence, new in unknown.items() if new]
+
+
+def _listed(words: Sequence[str]) -> str:
+    return ", ".join(f"“{word}”" for word in words)
+
+
+def once_decoded(video: Video, method: Method, tracker: Tracker | None) -> Video:
+    """The video with frames that keep what the method's network sees while a detector reads them: each is decoded once."""
+    if method.image_size is None or not isinstance(tracker, DetectingTracker):
+        return video
+    return replace(video, frames=KeptFrames(video.frames, video.size, method.image_size))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,9 +11,11 @@ import numpy as np
 
 from flexhook.datasets.mot import write_mot
 from flexhook.errors import InputError
+from flexhook.inference.decisions import Decision
 from flexhook.structures import Expression, ExpressionResult, TrackSet, Video
 from flexhook.structures.boxes import xyxy_to_xywh
 from flexhook.structures.files import atomic_write
+from flexhook.structures.result_files import read_results
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -110,18 +112,19 @@ class SentenceResult:
             table.to_csv(temporary, index=False)
         return path
 
-    def render(self, path: str | Path, frame_rate: float | None = None) -> Path:
+    def render(self, path: str | Path, frame_rate: float | None = None, *, frames: Iterable[int] | None = None) -> Path:
         """Write an overlay video: the accepted boxes with identity and probability, a colour per identity.
 
         Args:
             path: The mp4 file, or a folder for a file named after the sentence.
             frame_rate: Frames per second; None is the video's, 10 where that is not known.
+            frames: The frames to show, for example behind a progress bar; all of them by default.
         """
         from flexhook.visualization.outcomes import ScoredExpression
         from flexhook.visualization.overlay import write_overlay
 
         result = ExpressionResult(self.expression, self.tracks, self.score, self.accepted)
-        return write_overlay(self._file(path, ".mp4"), ScoredExpression.of(self.video, result),
+        return write_overlay(self._file(path, ".mp4"), ScoredExpression.of(self.video, result), frames=frames,
                              frame_rate=frame_rate or self.frame_rate or 10.0)
 
     def _file(self, path: str | Path, suffix: str) -> Path:
@@ -181,12 +184,15 @@ class Prediction(Mapping[str, SentenceResult]):
         _refuse_file(folder)
         return {sentence: result.to_csv(Path(folder)) for sentence, result in self.items()}
 
-    def render(self, path: str | Path, frame_rate: float | None = None) -> list[Path]:
+    def render(
+        self, path: str | Path, frame_rate: float | None = None, *, frames: Iterable[int] | None = None
+    ) -> list[Path]:
         """Write overlay videos.
 
         Args:
             path: An mp4 file for one video with all sentences, or a folder for one each.
             frame_rate: Frames per second; None is the video's, 10 where that is not known.
+            frames: The frames to show; all of them by default.
 
         Returns:
             The files.
@@ -194,16 +200,32 @@ class Prediction(Mapping[str, SentenceResult]):
         path = Path(path).expanduser()
         if path.suffix.lower() != ".mp4":
             _refuse_file(path)
-            return [result.render(path, frame_rate) for result in self.values()]
+            return [result.render(path, frame_rate, frames=frames) for result in self.values()]
         if len(self) == 1:
-            return [result.render(path, frame_rate) for result in self.values()]
+            return [result.render(path, frame_rate, frames=frames) for result in self.values()]
         from flexhook.visualization.sentences_overlay import write_sentences_overlay
 
         results = [ExpressionResult(r.expression, r.tracks, r.score, r.accepted) for r in self.values()]
         rate = next(iter(self.values())).frame_rate
-        return [write_sentences_overlay(path, self.video, results, frame_rate=frame_rate or rate or 10.0)]
+        return [write_sentences_overlay(path, self.video, results, frames=frames, frame_rate=frame_rate or rate or 10.0)]
 
 
 def _refuse_file(folder: str | Path) -> None:
     if Path(folder).expanduser().is_file():
         raise InputError("a file is where a folder is expected", file=folder, expected="a folder, or one that is not there yet")
+
+
+def read_prediction(folder: str | Path, video: Video, decision: Decision, frame_rate: float | None = None) -> Prediction:
+    """The results of a video from a folder of scores.
+
+    Args:
+        folder: The folder.
+        video: The video.
+        decision: How sentences are accepted.
+        frame_rate: Frames per second; None for the video's own.
+    """
+    rate = frame_rate or video.frames.frame_rate
+    return Prediction(video, {
+        r.expression.sentence: SentenceResult(r.expression, r.tracks, r.score, decision.accepted(r), video, rate)
+        for r in read_results(folder, video.name)
+    })

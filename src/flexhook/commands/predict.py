@@ -6,23 +6,32 @@ import time
 from collections.abc import Sequence
 from itertools import count
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
+from tqdm import tqdm
 
 from flexhook.commands.hydra_app import hydra_command
 from flexhook.configuration.check_config import check_config
 from flexhook.datasets.box_units import warn_of_units
 from flexhook.datasets.text_files import read_text
 from flexhook.errors import ConfigError, InputError
-from flexhook.structures import Video
+from flexhook.media.cameras import is_live
+from flexhook.media.sources import video_sources
+from flexhook.structures import TrackSet, Video
 from flexhook.structures.slugs import slug
 from flexhook.trackers.from_config import build_tracker
 from flexhook.trackers.mot_files import TrackerFiles
-from flexhook.training.checkpoint_file import require_checkpoint_file
+from flexhook.training.checkpoint_file import checkpoint_file
 
-VIDEO = ".video"  #: In a folder of a multirun: the video that its results are of.
+if TYPE_CHECKING:
+    from flexhook.api import Model, Prediction
+    from flexhook.inference.decisions import Decision
+    from flexhook.structures.protocols import Tracker
+
+VIDEO = ".video"  #: In a folder below ``out``: the video that its results are of.
 
 
 def task(cfg: DictConfig) -> None:
@@ -31,42 +40,75 @@ def task(cfg: DictConfig) -> None:
     Raises:
         InputError: Video, tracks, sentences or checkpoint are missing or malformed.
     """
-    from flexhook.api.inputs import check_tracks
     from flexhook.inference.decisions import Decision
 
     check_config(cfg)
     decision = Decision(cfg.threshold, cfg.vote, cfg.top_k)
-    from_file = HydraConfig.get().runtime.choices.get("tracker") == "file"
-    given = not from_file or cfg.tracker.root is not None  # a method that finds its objects itself needs none
-    for key in ("video", "ckpt", *(["tracks"] if given and from_file else [])):
-        named = cfg.tracker.root if key == "tracks" else cfg[key]
-        if not str(named or "").strip():
+    for key in ("video", "ckpt"):
+        if not str(cfg[key] if cfg[key] is not None else "").strip():
             raise ConfigError(f"{key} is empty", expected=f"{key}=PATH")
-    require_checkpoint_file(cfg.ckpt)  # before torch is imported
-    tracker = build_tracker(cfg) if given else None
-    if tracker is not None and tracker.needs_truth:
+    cfg.ckpt = str(checkpoint_file(cfg.ckpt))  # before torch is imported
+    if is_live(cfg.video):
+        from flexhook.commands.predict_live import predict_live
+
+        predict_live(cfg, load_model(cfg), read_sentences(cfg.sentences), decision)
+        return
+    files = given_tracks(cfg)
+    sources = video_sources(cfg.video)
+    if len(sources) > 1 and isinstance(files, TrackerFiles) and files.layout == "single":
+        raise ConfigError(f"{len(sources)} videos and one file of tracks are given", expected="a file per video",
+                          hint="Set tracker=per_video tracker.root=FOLDER of <video>.txt, or leave tracks out")
+    several = len(sources) > 1 or HydraConfig.get().mode == RunMode.MULTIRUN
+    out = Path(cfg.out)
+    videos = [(open_video(cfg, source), output_folder(out, source) if several else out) for source in sources]
+    for video, folder in videos:
+        require_other_files(cfg, folder, video)
+    known = [read_given(files, video) if files is not None else None for video, _ in videos]
+    model = load_model(cfg)
+    tracker = None if not model.method.needs_tracks or files is not None else build_tracker(cfg)
+    for (video, folder), tracks in zip(videos, known, strict=True):
+        if several:
+            print(f"{video.name}:", flush=True)
+        predict_video(cfg, model, decision, video, folder, tracks, tracker)
+
+
+def given_tracks(cfg: DictConfig) -> Tracker | None:
+    """The tracker of the configuration where it knows the tracks, which are read before any model; None for a first stage.
+
+    Raises:
+        ConfigError: It needs the truth.
+    """
+    if HydraConfig.get().runtime.choices.get("tracker") == "detect":
+        return None
+    if HydraConfig.get().runtime.choices.get("tracker") == "file" and not str(cfg.tracker.root or "").strip():
+        raise ConfigError("tracks is empty", expected="tracks=PATH", hint="Leave tracks out, and a detector finds the objects")
+    tracker = build_tracker(cfg)
+    if tracker.needs_truth:
         raise ConfigError("the tracker makes tracks of ground truth, and the video has none", expected="tracks=FILE",
                           hint="Or set tracker=detect, or tracker=per_video tracker.root=FOLDER")
-    video = open_video(cfg)
-    out = output_folder(cfg, HydraConfig.get().mode == RunMode.MULTIRUN)
-    require_other_files(cfg, out, video)
-    tracks = None
-    if tracker is not None:
-        tracks = tracker.track(video)
-        source = str(tracker.files(video.name)[0]) if isinstance(tracker, TrackerFiles) else type(tracker).__name__
-        if len(tracks):
-            warn_of_units(tracks, video.size, source, "frame_size")
-            check_tracks(tracks, video, source)
-        else:
-            print(f"warning: {source} has no tracks, and the results will be empty", flush=True)
+    return tracker
 
-    from flexhook.api.results import SentenceResult
+
+def read_given(tracker: Tracker, video: Video) -> TrackSet:
+    """The tracks of a video from a tracker that knows them."""
+    from flexhook.api.inputs import check_tracks
+
+    tracks = tracker.track(video)
+    source = str(tracker.files(video.name)[0]) if isinstance(tracker, TrackerFiles) else type(tracker).__name__
+    if len(tracks):
+        warn_of_units(tracks, video.size, source, "frame_size")
+        check_tracks(tracks, video, source)
+    else:
+        print(f"warning: {source} has no tracks, and the results will be empty", flush=True)
+    return tracks
+
+
+def load_model(cfg: DictConfig) -> Model:
+    """The model of the checkpoint, with the options of scoring that the command gives."""
+    from flexhook.api.model import Model, unfamiliar
     from flexhook.configuration.trust import check_parts
-    from flexhook.inference.prediction import best_device, predict_block
+    from flexhook.inference.prediction import best_device
     from flexhook.inference.scoring_options import scoring_options
-    from flexhook.structures.result_files import read_results
-    from flexhook.structures.result_folder import merge_expressions
-    from flexhook.trackers.given import GivenTracks
     from flexhook.training.build import (
         DATA_PARTS,
         build_reader,
@@ -92,61 +134,119 @@ def task(cfg: DictConfig) -> None:
         require_data(trained, cfg.ckpt)
     method = build_trained(checkpoint, cfg.ckpt, cfg)
     device = best_device(cfg.accelerator)
+    method.prepare_inference(trained, device, build_reader(trained) if calibrated else None)
+    model = Model(method, Path(cfg.ckpt), device, checkpoint["flexhook"].get("words", []))
+    for notice in unfamiliar(read_sentences(cfg.sentences), model.words):
+        print(f"warning: {notice}", flush=True)
+    return model
+
+
+def predict_video(
+    cfg: DictConfig, model: Model, decision: Decision, video: Video, out: Path, tracks: TrackSet | None, tracker: Tracker | None
+) -> None:
+    """Predict one video into a folder.
+
+    Args:
+        cfg: The command's configuration.
+        model: The model.
+        decision: How sentences are accepted.
+        video: The video with its sentences.
+        out: The folder.
+        tracks: Its tracks, where they are given.
+        tracker: Makes them otherwise; None for a method that finds its objects itself.
+    """
+    from flexhook.api.model import once_decoded
+    from flexhook.api.results import read_prediction
+    from flexhook.inference.prediction import predict_block
+    from flexhook.media.frame_wrappers import watched
+    from flexhook.structures.result_folder import merge_expressions
+    from flexhook.trackers.given import GivenTracks
+
+    method, seen, begin, found = model.method, "", time.perf_counter(), 0.0
     if method.needs_tracks:
         if tracks is None:
-            raise ConfigError(f"the method {method.name} scores tracks, and none are given", expected="tracks=FILE",
-                              hint="Or let a detector find them: tracker=detect detector=transformers")
+            assert tracker is not None
+            video = once_decoded(video, method, tracker)
+            tracks = find_tracks(tracker, video)
+            found = time.perf_counter() - begin
+            print(f"found {len(tracks)} boxes of {len(tracks.tracks())} tracks in {found:.1f} s:"
+                  f" {video.num_frames / max(found, 1e-9):.1f} frames per second", flush=True)
+        seen = f"{len(tracks)} boxes of {len(tracks.tracks())} tracks in "
         method.tracker = GivenTracks(tracks)
-    method.prepare_inference(trained, device, build_reader(trained) if calibrated else None)
-    seen = f"{len(tracks)} boxes of {len(tracks.tracks())} tracks in " if tracks is not None and method.needs_tracks else ""
-    print(f"scoring {seen}{video.num_frames} frames against {len(video.expressions)} sentences on {device}", flush=True)
+    sentences = len(video.expressions)
+    print(f"scoring {seen}{video.num_frames} frames against {sentences} sentences on {model.device}", flush=True)
     begin = time.perf_counter()
-    report = predict_block(method, video, out / "scores")
+    with tqdm(total=video.num_frames, unit="frame", desc=f"{video.name}: scoring", disable=None) as bar:
+        report = predict_block(method, watched(video, bar.update), out / "scores")
     seconds = time.perf_counter() - begin
     merge_expressions(out / "scores", {video.name: video.expressions})
-    results = read_results(out / "scores", video.name)
-    rate = cfg.frame_rate or video.frames.frame_rate
-    for found in results:
-        result = SentenceResult(found.expression, found.tracks, found.score, decision.accepted(found), video, rate)
+    write_results(cfg, read_prediction(out / "scores", video, decision, cfg.frame_rate), out)
+    if report.frames:
+        whole = f"; {report.frames / (seconds + found):.1f} with the first stage" if found else ""
+        print(f"scored {report.frames} frames in {seconds:.1f} s: {report.frames / seconds:.1f} frames per second{whole}")
+    print(f"the results lie in {out}")
+
+
+def find_tracks(tracker: Tracker, video: Video) -> TrackSet:
+    """The tracks that a first stage finds, with a progress bar."""
+    from flexhook.commands.track import detect_frames
+    from flexhook.trackers.detect import DetectingTracker
+
+    if isinstance(tracker, DetectingTracker):
+        return tracker.associate(video, detect_frames(tracker, video))
+    return tracker.track(video)
+
+
+def write_results(cfg: DictConfig, prediction: Prediction, out: Path) -> None:
+    """Write the files of all sentences, and say what is in them."""
+    frames = prediction.video.num_frames
+    for result in prediction.values():
         path, chosen = result.to_mot(out, cfg.first_frame), result.chosen
         result.to_csv(out)
         print(f"“{result.sentence}”: {len(chosen.tracks())} tracks, {len(chosen)} boxes -> {path}", flush=True)
         if not len(chosen) and len(result.tracks):
             closest = ", ".join(f"track {identity} ({mean:.2f})" for identity, mean in result.closest())
             print(f"  nothing is accepted; closest by mean probability: {closest}", flush=True)
-        if cfg.overlay:
-            print(f"  overlay -> {result.render(out)}", flush=True)
-    own = {found.expression.slug for found in results}
+        if cfg.overlay in (True, "each"):
+            print(f"  overlay -> {result.render(out, frames=drawn(frames, result.expression.slug))}", flush=True)
+    if cfg.overlay == "all":
+        path = out / f"{slug(prediction.video.name)}.mp4"
+        print(f"overlay -> {prediction.render(path, frames=drawn(frames, 'all sentences'))[0]}", flush=True)
+    own = {result.expression.slug for result in prediction.values()}
     earlier = sorted(path.stem for path in out.glob("*.txt") if path.stem not in own)
     if earlier:
         print(f"{out} also holds results of {len(earlier)} earlier sentences, such as {earlier[0]}.txt")
-    if report.frames:
-        print(f"scored {report.frames} frames in {seconds:.1f} s: {report.frames / seconds:.1f} frames per second")
-    print(f"the results lie in {out}")
 
 
-def open_video(cfg: DictConfig) -> Video:
-    """The video with the given sentences, each once, and without truth."""
+def drawn(frames: int, name: str) -> Any:
+    """The frames of an overlay, behind a progress bar."""
+    return tqdm(range(frames), unit="frame", desc=f"{name}: drawing", disable=None)
+
+
+def open_video(cfg: DictConfig, source: str | Path | None = None) -> Video:
+    """The video with the given sentences, each once, and without truth.
+
+    Args:
+        cfg: The command's configuration.
+        source: The video's file or folder; None is ``cfg.video``.
+    """
     from flexhook.api.inputs import check_sentences
     from flexhook.api.inputs import open_video as open_source
 
     listed = read_sentences(cfg.sentences)
     once = {s.strip() if isinstance(s, str) else repr(s): s for s in listed}
-    return open_source(cfg.video, check_sentences(list(once.values())), cfg.frame_size)
+    return open_source(cfg.video if source is None else source, check_sentences(list(once.values())), cfg.frame_size)
 
 
-def output_folder(cfg: DictConfig, multirun: bool) -> Path:
-    """The folder of the results; in a multirun, one below it for each video, with a number where names collide."""
-    out = Path(cfg.out)
-    if not multirun:
-        return out
-    source = str(Path(str(cfg.video)).absolute())
-    stem = slug(Path(source).stem)
+def output_folder(out: Path, source: str | Path) -> Path:
+    """The folder of one of several videos below ``out``, with a number where names collide."""
+    name = str(Path(source).expanduser().absolute())
+    stem = slug(Path(name).stem)
     for k in count(1):
         note = out / (stem if k == 1 else f"{stem}-{k}") / VIDEO
-        if not note.exists() or note.read_text(encoding="utf-8") == source:
+        if not note.exists() or note.read_text(encoding="utf-8") == name:
             note.parent.mkdir(parents=True, exist_ok=True)
-            note.write_text(source, encoding="utf-8")
+            note.write_text(name, encoding="utf-8")
             return note.parent
     raise AssertionError
 
@@ -157,10 +257,11 @@ def require_other_files(cfg: DictConfig, out: Path, video: Video) -> None:
     Raises:
         ConfigError: One would.
     """
-    inputs = [cfg.video, cfg.ckpt, cfg.tracker.get("root") if cfg.get("tracker") else None]
+    inputs = [*video_sources(cfg.video), cfg.ckpt, cfg.tracker.get("root") if cfg.get("tracker") else None]
     inputs += [cfg.sentences] if isinstance(cfg.sentences, str) else []
     taken = {Path(str(path)).expanduser().resolve() for path in inputs if path is not None}
     made = [out / f"{expression.slug}{suffix}" for expression in video.expressions for suffix in (".txt", ".csv", ".mp4")]
+    made += [out / f"{slug(video.name)}.mp4"] if cfg.overlay == "all" else []
     lost = [path for path in made if path.resolve() in taken]
     if lost:
         raise ConfigError("a result would take the place of an input", file=lost[0], expected="another folder",
@@ -183,4 +284,10 @@ def read_sentences(sentences: Sequence[str] | str) -> list[str]:
     return found
 
 
-run = hydra_command("predict", task)
+_hydra = hydra_command("predict", task)
+
+
+def run(argv: list[str]) -> int:
+    """Run the command; without ``tracks=`` and ``tracker=`` a detector finds the objects."""
+    given = any(arg.startswith(("tracks=", "tracker=")) for arg in argv)
+    return _hydra(argv if given else ["tracker=detect", *argv])

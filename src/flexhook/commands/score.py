@@ -18,9 +18,9 @@ def task(cfg: DictConfig) -> None:
     Raises:
         InputError: Checkpoint, data or tracks are missing or malformed.
     """
-    from flexhook.training.checkpoint_file import require_checkpoint_file
+    from flexhook.training.checkpoint_file import checkpoint_file
 
-    require_checkpoint_file(cfg.ckpt)  # before torch is imported
+    cfg.ckpt = str(checkpoint_file(cfg.ckpt))  # before torch is imported
     from flexhook.configuration.check_config import check_config
     from flexhook.configuration.trust import check_parts
     from flexhook.inference.prediction import best_device, score_videos

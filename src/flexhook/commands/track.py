@@ -17,14 +17,13 @@ from flexhook.configuration.check_config import check_config
 from flexhook.datasets.mot import CLASSES, read_class_names, write_class_names, write_mot
 from flexhook.errors import ConfigError, Stopped
 from flexhook.media.cameras import LiveFrames, is_live
+from flexhook.media.sources import video_sources
 from flexhook.structures import TrackSet, Video, make_labels
 
 if TYPE_CHECKING:
     from supervision import Detections
 
     from flexhook.trackers.detect import DetectingTracker
-
-VIDEO_SUFFIXES = (".mp4", ".avi", ".mkv", ".mov", ".webm", ".m4v", ".mpg", ".mpeg")
 
 
 def task(cfg: DictConfig) -> None:
@@ -79,12 +78,7 @@ def begin_folder(out: Path, names: Sequence[str]) -> None:
 def track_video(tracker: DetectingTracker, video: Video, out: Path) -> tuple[TrackSet, list[Detections]]:
     """Track one video and write its file; detections that are made before an interruption are not made again."""
     begin = time.perf_counter()
-    with tqdm(total=video.num_frames, unit="frame", desc=video.name, disable=None) as bar:
-        try:
-            detections = tracker.detect(video, bar.update)
-        except Stopped as stop:
-            stop.advice = "the same command goes on where it stopped"
-            raise
+    detections = detect_frames(tracker, video)
     tracks = tracker.associate(video, detections)
     path = out / f"{video.name}.txt"
     write_mot(path, tracks, classes=True)
@@ -92,6 +86,16 @@ def track_video(tracker: DetectingTracker, video: Video, out: Path) -> tuple[Tra
     print(f"{video.name}: {len(tracks.tracks())} tracks, {len(tracks)} boxes in {video.num_frames} frames,"
           f" {rate:.1f} frames per second -> {path}", flush=True)
     return tracks, detections
+
+
+def detect_frames(tracker: DetectingTracker, video: Video) -> list[Detections]:
+    """Detections per frame, with a progress bar."""
+    with tqdm(total=video.num_frames, unit="frame", desc=f"{video.name}: detecting", disable=None) as bar:
+        try:
+            return tracker.detect(video, bar.update)
+        except Stopped as stop:
+            stop.advice = "the same command goes on where it stopped"
+            raise
 
 
 def track_live(tracker: DetectingTracker, source: int | str, out: Path, limit: int | None = None) -> None:
@@ -115,26 +119,27 @@ def track_live(tracker: DetectingTracker, source: int | str, out: Path, limit: i
     if rows:
         frame_of, identity, box, category, score = map(np.array, zip(*rows, strict=True))
         tracks = TrackSet.build(frame_of, identity, box, category, score, tracker.categories)
-    path = out / f"{_file_name(source)}.txt"
+    path = out / f"{live_name(source)}.txt"
     write_mot(path, tracks, classes=True)
     print(f"{frames.name}: {len(tracks.tracks())} tracks, {len(tracks)} boxes in {count} frames -> {path}", flush=True)
 
 
 def named_videos(cfg: DictConfig) -> Iterator[Video]:
-    """The video that ``video=`` names, or the video files of that folder.
+    """The videos that ``video=`` names.
 
     Raises:
         InputError: Nothing is there, or it is no video.
     """
     from flexhook.media.video_files import open_frames
 
-    path = Path(str(cfg.video)).expanduser()
-    files = sorted(p for p in path.iterdir() if p.suffix.lower() in VIDEO_SUFFIXES) if path.is_dir() else []
-    for one in files or [path]:
+    names: list[str] = []
+    for one in video_sources(cfg.video):
         frames = open_frames(one)
         height, width = cfg.frame_size or frames.read(0).shape[:2]
-        yield Video(one.stem if one.is_file() else one.name, (int(height), int(width)), frames, TrackSet.empty(), (),
-                    make_labels([], [], (0, 0)))
+        names.append(one.stem if one.is_file() else one.name)
+        again = names.count(names[-1])  # videos of one name in several folders
+        name = names[-1] if again == 1 else f"{names[-1]}-{again}"
+        yield Video(name, (int(height), int(width)), frames, TrackSet.empty(), (), make_labels([], [], (0, 0)))
 
 
 def dataset_videos(cfg: DictConfig) -> list[Video]:
@@ -149,7 +154,8 @@ def dataset_videos(cfg: DictConfig) -> list[Video]:
     return [reader.read(name) for name in chosen_videos(reader, cfg.split, cfg.videos)]
 
 
-def _file_name(source: int | str) -> str:
+def live_name(source: int | str) -> str:
+    """A file name for a camera or a stream."""
     text = str(source)
     return f"camera{text}" if text.isdecimal() else "".join(c if c.isalnum() else "_" for c in text.partition("://")[2])
 

@@ -122,7 +122,9 @@ RULES: dict[str, Rule] = {
     "top_k": or_null(whole(1)),
     "frame_size": or_null(every(whole(1), 2)),
     "min_confidence": or_null(number(0)),
-    "overlay": switch,
+    "overlay": (lambda v: isinstance(v, bool) or v in ("each", "all"), "each, all or false"),
+    "frames": or_null(whole(1)),
+    "show": switch,
     "accelerator": one_of("auto", "cpu"),
 }
 

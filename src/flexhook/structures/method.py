@@ -134,6 +134,7 @@ class Method(ABC):
         keeps_rejected: Whether its results hold candidates that it did not accept; only then oracle and accept-all exist.
         needs_tracks: Whether it scores the tracks of a tracker; else it finds its objects itself.
         tracker: That tracker, set before it predicts; None where there is none.
+        image_size: (height, width) that every frame is resized to for its network; None where that depends on the video.
         module: Its LightningModule: what is trained and what checkpoints hold.
         parts: The parts of a checkpoint's configuration that :meth:`from_config` builds with ``pretrained``. They are checked
             before, see :func:`flexhook.configuration.trust.check_parts`.
@@ -145,6 +146,7 @@ class Method(ABC):
     keeps_rejected: bool = True
     needs_tracks: bool = False
     tracker: Tracker | None = None
+    image_size: tuple[int, int] | None = None
     module: Any
     parts: Sequence[str] = ("model",)
 

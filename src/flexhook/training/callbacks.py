@@ -11,6 +11,7 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.utilities import rank_zero_only
 
 from flexhook import __version__
+from flexhook.datasets.known_words import words_of
 from flexhook.encoders.weight_files import weights_fingerprint
 from flexhook.structures.method import Method
 
@@ -57,7 +58,7 @@ class EpochLine(Callback):
 
 
 class CheckpointContent(Callback):
-    """Adds configuration and validation scores to checkpoints and leaves frozen parts' weights out of them.
+    """Adds configuration, validation scores and the words of the training sentences to checkpoints; leaves frozen weights out.
 
     A frozen part is the pretrained one that the configuration names; its fingerprint is kept and compared on loading.
 
@@ -69,6 +70,7 @@ class CheckpointContent(Callback):
     def __init__(self, config: dict, method: Method) -> None:
         self.config, self.method = config, method
         self._fingerprints: dict[str, str] = {}
+        self._words: list[str] | None = None
 
     def on_save_checkpoint(self, trainer: L.Trainer, module: L.LightningModule, checkpoint: dict) -> None:
         """Drop what is frozen, note whose it was."""
@@ -84,7 +86,15 @@ class CheckpointContent(Callback):
             "config": self.config,
             "frozen": dict(self._fingerprints),
             "metrics": {k: float(v) for k, v in trainer.callback_metrics.items() if k.startswith("val/")},
+            "words": self._words_of(trainer),
         }
+
+    def _words_of(self, trainer: L.Trainer) -> list[str]:
+        """The words of the training sentences, by which ``predict`` tells unfamiliar sentences."""
+        if self._words is None:
+            videos = trainer.datamodule.train_videos  # type: ignore[attr-defined]
+            self._words = words_of(e.sentence for video in videos for e in video.expressions)
+        return self._words
 
 
 class SharedBuffers(Callback):

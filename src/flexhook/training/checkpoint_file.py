@@ -1,4 +1,4 @@
-"""Whether a file can be a checkpoint, told before anything heavy is imported."""
+"""Which file a checkpoint is, and whether it can be one, told before anything heavy is imported."""
 
 from __future__ import annotations
 
@@ -6,8 +6,41 @@ import zipfile
 from pathlib import Path
 
 from flexhook.errors import InputError
+from flexhook.structures.files import read_json
 
 HINT = "Name a file under checkpoints/ of a run folder; the authors' .pth files go through `flexhook convert` first"
+
+
+def checkpoint_file(path: str | Path) -> Path:
+    """The file of a checkpoint: the path itself, or of a run folder the checkpoint that its training chose.
+
+    Raises:
+        InputError: There is none, or the file cannot be one.
+    """
+    file = Path(path).expanduser()
+    if file.is_dir():
+        file = chosen_checkpoint(file)
+    require_checkpoint_file(file)
+    return file
+
+
+def chosen_checkpoint(folder: Path) -> Path:
+    """The checkpoint that a training chose, by its meta.json; the last one of a training that did not come to its end.
+
+    Raises:
+        InputError: It is no run folder, or it has no checkpoint.
+    """
+    name = None
+    try:
+        name = read_json(folder / "meta.json").get("checkpoint")
+    except InputError:  # a run that was stopped, or a folder of checkpoints alone
+        pass
+    for file in (name, "last.ckpt"):
+        path = folder / "checkpoints" / Path(str(file)).name
+        if file and path.is_file():
+            return path
+    raise InputError("there is no checkpoint", file=folder, expected="a run folder with checkpoints/, or a checkpoint file",
+                     hint="Name one that `flexhook train` made, such as outputs/latest")
 
 
 def require_checkpoint_file(path: str | Path) -> None:

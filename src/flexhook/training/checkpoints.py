@@ -192,6 +192,9 @@ def _misformed(checkpoint: Any) -> str | None:
         part = ours.get(name, {})
         if not isinstance(part, dict) or not all(isinstance(k, str) and isinstance(v, kind) for k, v in part.items()):
             return f"flexhook.{name} is malformed"
+    words = ours.get("words", [])
+    if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+        return "flexhook.words is malformed"
     if not isinstance(state, dict) or not all(isinstance(k, str) and isinstance(v, torch.Tensor) for k, v in state.items()):
         return "its state_dict holds something else than tensors by name"
     return None

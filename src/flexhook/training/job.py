@@ -111,7 +111,7 @@ def train(cfg: DictConfig, resume: bool = False) -> float | None:
         else:
             train_rank(read_config(folder), *readers)
     if not ranks or ranks.global_rank() == 0:
-        point_latest(folder)
+        point_latest(folder, cfg.latest)
         if ranks:
             ranks.tidy(folder)
     log.info(f"results: {folder}")

@@ -136,25 +136,6 @@ def note_checkpoint(folder: Path, checkpoint: Path) -> None:
     write_json(path, read_json(path) | {"checkpoint": checkpoint.name})
 
 
-def chosen_checkpoint(folder: Path) -> Path:
-    """The checkpoint that a training chose, by its meta.json; the last one of a training that did not come to its end.
-
-    Raises:
-        InputError: It is no run folder, or it has no checkpoint.
-    """
-    name = None
-    try:
-        name = read_json(folder / "meta.json").get("checkpoint")
-    except InputError:  # a run that was stopped, or a folder of checkpoints alone
-        pass
-    for file in (name, "last.ckpt"):
-        path = folder / "checkpoints" / Path(str(file)).name
-        if file and path.is_file():
-            return path
-    raise InputError("there is no checkpoint", file=folder, expected="a run folder with checkpoints/, or a checkpoint file",
-                     hint="Name one that `flexhook train` made, such as outputs/latest")
-
-
 def _cpu() -> str:
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
@@ -190,9 +171,9 @@ def write_metrics(folder: Path, metrics: Mapping[str, float]) -> None:
     write_json(folder / "metrics.json", dict(metrics))
 
 
-def point_latest(folder: Path) -> None:
-    """Let ``outputs/latest`` point to a run folder, if it lies under ``outputs``."""
+def point_latest(folder: Path, name: str = "latest") -> None:
+    """Let the link ``outputs/<name>`` point to a run folder, if it lies under ``outputs``."""
     for parent in folder.resolve().parents:
         if parent.name == "outputs":
-            atomic_link(parent / "latest", os.path.relpath(folder.resolve(), parent))
+            atomic_link(parent / name, os.path.relpath(folder.resolve(), parent))
             return

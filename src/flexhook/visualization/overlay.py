@@ -18,13 +18,16 @@ SMALLEST_WIDTH, LARGEST_WIDTH = 960, 1920
 TALLEST = 1440
 
 
-def picture_size(scored: ScoredExpression) -> tuple[int, int]:
+def picture_size(frame_size: tuple[int, int]) -> tuple[int, int]:
     """(height, width), both even, at which the frames of a video are drawn: large enough that its text can be read.
 
     Small frames grow to a width of 960 pixels, as far as their height stays under 1440; large ones shrink to fit
     into 1920 x 1440.
+
+    Args:
+        frame_size: (height, width) of the original frame.
     """
-    height, width = scored.video.size
+    height, width = frame_size
     scale = min(max(1.0, SMALLEST_WIDTH / width), LARGEST_WIDTH / width, TALLEST / height)
     return max(2, round(height * scale / 2) * 2), max(2, round(width * scale / 2) * 2)
 
@@ -43,7 +46,7 @@ def captioned_frame(
     Returns:
         (height, width, 3) uint8 RGB, both even and the same for all frames of the video.
     """
-    size = picture_size(scored)
+    size = picture_size(scored.video.size)
     style = Style.of(size[1])
     picture = Image.fromarray(draw_frame(scored, frame, size, points=points))
     last = scored.video.num_frames - 1

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import supervision as sv
@@ -15,16 +16,19 @@ from flexhook.media.video_files import VideoWriter
 from flexhook.structures import ExpressionResult, Video
 from flexhook.visualization import pen
 from flexhook.visualization.frame_drawing import Style
-from flexhook.visualization.outcomes import ScoredExpression
 from flexhook.visualization.overlay import picture_size
 from flexhook.visualization.strips import caption_strip
 
 TRAIL = 30  # frames
 
+#: Boxes (n, 4) in pixels of the original frame, identities (n,) and probabilities (n,) that a sentence refers to in a frame.
+Referred: TypeAlias = tuple[np.ndarray, np.ndarray, np.ndarray]
+
 
 def write_sentences_overlay(
-    path: str | Path, video: Video, results: Sequence[ExpressionResult], *, frame_rate: float = 10.0
-) -> Path:
+    path: str | Path, video: Video, results: Sequence[ExpressionResult], *, frames: Iterable[int] | None = None,
+    frame_rate: float = 10.0,
+) -> Path:  # fmt: skip
     """Write the overlay video of several sentences; it appears under its name when it is whole.
 
     The sentences stand above the picture with their numbers. A box's label is its identity and, for each sentence that refers
@@ -34,6 +38,7 @@ def write_sentences_overlay(
         path: The mp4 file.
         video: The video.
         results: A result per sentence, with the same identities.
+        frames: The frames to show, for example behind a progress bar; all of them by default.
         frame_rate: Frames per second.
 
     Raises:
@@ -41,20 +46,24 @@ def write_sentences_overlay(
     """
     if not video.num_frames or not results:
         raise InputError(f"video {video.name} has no frames or no sentences", expected="at least one of each")
-    drawing = _Drawing(video, results)
+    drawing = SentencesDrawing(video.size, [r.expression.sentence for r in results], video.name)
     with VideoWriter(path, frame_rate=frame_rate) as out:
-        for frame in range(video.num_frames):
-            out.write(drawing.frame(frame))
+        for frame in range(video.num_frames) if frames is None else frames:
+            out.write(drawing.draw(video.frames.read(frame), [referred_in(result, frame) for result in results]))
     return Path(path)
 
 
-class _Drawing:
-    """Draws frame after frame; the trails remember the frames before."""
+class SentencesDrawing:
+    """Draws the boxes of several sentences frame after frame; the trails remember the frames before.
 
-    def __init__(self, video: Video, results: Sequence[ExpressionResult]) -> None:
-        self.video, self.results = video, results
-        first = results[0]
-        self.size = picture_size(ScoredExpression(video, first.expression, first.tracks, first.accepted, first.score, None))
+    Args:
+        frame_size: (height, width) of the original frame that boxes refer to.
+        sentences: The sentences, which stand above the picture with their numbers.
+        name: Name of the video.
+    """
+
+    def __init__(self, frame_size: tuple[int, int], sentences: Sequence[str], name: str) -> None:
+        self.frame_size, self.size = frame_size, picture_size(frame_size)
         style = Style.of(self.size[1])
         palette = sv.ColorPalette([sv.Color(*colour) for colour in pen.IDENTITIES])
         lookup = sv.ColorLookup.TRACK
@@ -62,13 +71,21 @@ class _Drawing:
         self.trails = sv.TraceAnnotator(palette, trace_length=TRAIL, thickness=style.line, color_lookup=lookup)
         self.labels = sv.LabelAnnotator(palette, text_color=sv.Color.BLACK, text_scale=style.text / 30, text_padding=3,
                                         color_lookup=lookup, smart_position=True)
-        title = " · ".join(f"{k}: {result.expression.sentence}" for k, result in enumerate(results, 1))
-        self.caption = caption_strip(self.size[1], title, [f"video {video.name}"], style.title)
+        title = " · ".join(f"{k}: {sentence}" for k, sentence in enumerate(sentences, 1))
+        self.caption = caption_strip(self.size[1], title, [f"video {name}"], style.title)
 
-    def frame(self, frame: int) -> np.ndarray:
-        """One frame, (height, width, 3) uint8 RGB."""
-        picture = Image.fromarray(resize(np.ascontiguousarray(self.video.frames.read(frame)), self.size))
-        detections, texts = self.detections(frame)
+    def draw(self, image: np.ndarray, referred: Sequence[Referred]) -> np.ndarray:
+        """One frame.
+
+        Args:
+            image: (h, w, 3) uint8 RGB of the frame's aspect ratio.
+            referred: What each sentence refers to in it, in the order of the sentences.
+
+        Returns:
+            (height, width, 3) uint8 RGB, the same size for all frames.
+        """
+        picture = Image.fromarray(resize(np.ascontiguousarray(image), self.size))
+        detections, texts = self._detections(referred)
         if len(detections):
             picture = self.trails.annotate(picture, detections)
             picture = self.boxes.annotate(picture, detections)
@@ -78,19 +95,24 @@ class _Drawing:
         whole.paste(picture, (0, self.caption.height))
         return np.asarray(whole)
 
-    def detections(self, frame: int) -> tuple[sv.Detections, list[str]]:
+    def _detections(self, referred: Sequence[Referred]) -> tuple[sv.Detections, list[str]]:
         """The boxes that a sentence refers to, in pixels of the picture, and their labels."""
         found: dict[int, tuple[np.ndarray, list[str]]] = {}
-        for number, result in enumerate(self.results, 1):
-            start, stop = np.searchsorted(result.tracks.frame, [frame, frame + 1])
-            for row in range(start, stop):
-                if result.accepted[row]:
-                    _, said = found.setdefault(int(result.tracks.identity[row]), (result.tracks.box[row], []))
-                    said.append(f"{number}: {result.score[row]:.2f}")
+        for number, (boxes, identities, probabilities) in enumerate(referred, 1):
+            for box, identity, probability in zip(boxes, identities, probabilities, strict=True):
+                _, said = found.setdefault(int(identity), (box, []))
+                said.append(f"{number}: {probability:.2f}")
         if not found:
             return sv.Detections.empty(), []
-        height, width = self.size
-        boxes = self.video.normalised(np.array([box for box, _ in found.values()])) * [width, height, width, height]
+        scale = np.array([self.size[1] / self.frame_size[1], self.size[0] / self.frame_size[0]] * 2)
+        boxes = np.array([box for box, _ in found.values()]) * scale
         return sv.Detections(boxes, tracker_id=np.array(list(found))), [
             f"#{identity} {', '.join(said)}" for identity, (_, said) in found.items()
         ]
+
+
+def referred_in(result: ExpressionResult, frame: int) -> Referred:
+    """What a result accepts in one frame."""
+    start, stop = np.searchsorted(result.tracks.frame, [frame, frame + 1])
+    rows = start + np.flatnonzero(result.accepted[start:stop])
+    return result.tracks.box[rows], result.tracks.identity[rows], result.score[rows]

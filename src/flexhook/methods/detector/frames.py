@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from flexhook.media.images import check_shape, frames_fingerprint, resize
+from flexhook.media.frame_wrappers import read_resized
+from flexhook.media.images import frames_fingerprint
 from flexhook.structures import TrackSet, Video
 from flexhook.structures.disk_cache import DiskCache, Entry, EntryWriter
 
@@ -66,20 +67,9 @@ class FrameBatches:
         if self.maps is not None:
             batch["maps"] = self.maps.read(named)
         else:
-            images = np.stack([load(video, f, self.image_size) for video, f in named])
+            images = np.stack([read_resized(video, f, self.image_size) for video, f in named])
             batch["images"] = torch.from_numpy(images).permute(0, 3, 1, 2).contiguous()
         return batch
-
-
-def load(video: Video, frame: int, image_size: tuple[int, int]) -> np.ndarray:
-    """A frame as (H, W, 3) uint8 in the size that the detector sees.
-
-    Raises:
-        flexhook.errors.InputError: It does not decode, or its aspect ratio is not the video's.
-    """
-    image = video.frames.read(frame)
-    check_shape(image.shape, video.size, video.frames.name(frame))
-    return resize(image, image_size)
 
 
 def target(video: Video, frame: int, image_size: tuple[int, int], classes: Sequence[str]) -> dict[str, Tensor]:
@@ -131,7 +121,7 @@ class MapCache:
         def write(writer: EntryWriter) -> None:
             files: list[np.ndarray] = []
             for start in range(0, len(frames), BATCH):
-                images = np.stack([load(video, f, image_size) for f in frames[start : start + BATCH]])
+                images = np.stack([read_resized(video, f, image_size) for f in frames[start : start + BATCH]])
                 maps = encode(torch.from_numpy(images).permute(0, 3, 1, 2).contiguous())
                 if not files:
                     files = [writer.create(str(s), np.float16, (len(frames), *m.shape[1:])) for s, m in enumerate(maps)]

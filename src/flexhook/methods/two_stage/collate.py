@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from flexhook.media.frame_wrappers import read_resized
 from flexhook.media.image_cache import ImageCache
-from flexhook.media.images import check_shape, resize
 from flexhook.methods.two_stage.feature_cache import FeatureCache
 from flexhook.methods.two_stage.referring_model import WindowBatch
 from flexhook.sampling.items import Item, stream
@@ -49,10 +49,7 @@ class FrameLoader:
             return self.cached[video].read(frame)
         if self.kept is not None and (video, frame) in self.kept:
             return self.kept[video, frame]
-        frames = self.videos[video].frames
-        image = frames.read(frame)
-        check_shape(image.shape, self.videos[video].size, frames.name(frame))
-        image = resize(image, self.image_size)
+        image = read_resized(self.videos[video], frame, self.image_size)
         if self.kept is not None:
             self.kept[video, frame] = image
         return image

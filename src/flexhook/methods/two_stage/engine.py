@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from flexhook.errors import ConfigError
-from flexhook.media.images import check_shape, resize
+from flexhook.media.frame_wrappers import read_resized
 from flexhook.methods.two_stage.folded import folded
 from flexhook.methods.two_stage.frame_maps import FrameMaps
 from flexhook.methods.two_stage.plan import ScoringPlan
@@ -223,9 +223,7 @@ class _Run:
         self.report.parts[part] = self.report.parts.get(part, 0.0) + self.engine.clock() - start
 
     def _decode(self, frame: int) -> np.ndarray:
-        image = self.video.frames.read(frame)
-        check_shape(image.shape, self.video.size, self.video.frames.name(frame))
-        return resize(image, self.engine.image_size)
+        return read_resized(self.video, frame, self.engine.image_size)
 
     def __iter__(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         threads = 1 if self.video.frames.sequential else max(self.engine.num_workers, 1)

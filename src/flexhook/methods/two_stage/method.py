@@ -43,6 +43,7 @@ class TwoStageMethod(Method):
 
     def __init__(self, cfg: DictConfig, module: ReferringModule) -> None:
         self.cfg, self.module, self.name = cfg, module, cfg.method.name
+        self.image_size = (int(cfg.image_size[0]), int(cfg.image_size[1]))
         self.engine: ScoringEngine | None = None
         self._data: WindowData | None = None
         self._trained_on: Sequence[Video] | None = None

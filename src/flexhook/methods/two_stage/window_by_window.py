@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from flexhook.media.images import check_shape, resize
+from flexhook.media.frame_wrappers import read_resized
 from flexhook.methods.two_stage.plan import ScoringPlan
 from flexhook.methods.two_stage.referring_model import WindowBatch
 from flexhook.structures import Expression, TrackSet, Video
@@ -43,11 +43,7 @@ def score_window_by_window(
     rows = np.arange(len(tracks)) if rows is None else rows
     out, device = np.zeros((len(rows), len(expressions), 2), np.float32), next(model.parameters()).device
     for k, row in enumerate(rows):
-        images = []
-        for frame in plan.frames[row]:
-            image = video.frames.read(int(frame))
-            check_shape(image.shape, video.size, video.frames.name(int(frame)))
-            images.append(resize(image, image_size))
+        images = [read_resized(video, int(frame), image_size) for frame in plan.frames[row]]
         pictures = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2)
         boxes = torch.from_numpy(video.normalised(tracks.box[plan.rows[row]])).float()[None]
         for start in range(0, len(expressions), group):
