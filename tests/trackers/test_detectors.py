@@ -270,6 +270,21 @@ def test_given_detections_have_a_key_of_their_content():
     assert GivenDetections(detections(one)).key() != GivenDetections(detections(other)).key()
 
 
+@pytest.mark.parametrize("match", [True, False])
+def test_a_camera_that_darkens_the_whole_picture_hides_nobody(match):
+    """From frame 10 on the picture has 60 % of its brightness, and an object of a tenth of the frame crosses it."""
+    texture = np.random.default_rng(0).integers(90, 160, (96, 160, 1)).astype(float) * np.ones(3)
+    detector, found = BackgroundSubtraction(match_exposure=match, detect_shadows=False, min_area=0.01), []
+    for k in range(20):
+        frame = texture * (1.0 if k < 10 else 0.6)
+        if k >= 10:
+            frame[30:70, 6 * k : 6 * k + 40] = (220, 30, 30)
+        found.append(detector.detect([frame.astype(np.uint8)])[0])
+    right = [any(np.abs(box - (6 * k, 30, 6 * k + 40, 70)).max() < 4 for box in found[k].xyxy) for k in range(10, 20)]
+    assert (sum(right) >= 9) == match
+    assert not match or all(len(found[k]) == 1 for k in range(11, 20))
+
+
 def test_ultralytics_is_asked_for_where_it_is_missing(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "ultralytics", None)
     with pytest.raises(InputError, match="pip install ultralytics"):

@@ -101,7 +101,7 @@ PARTS: dict[str, str] = {
     "flexhook.trackers.detect.DetectingTracker":
         "detector associator min_confidence recover fill_gaps min_length vote_class every frame_rate batch_size",
     "flexhook.trackers.detectors.background.BackgroundSubtraction":
-        "history variance_threshold detect_shadows min_area max_area join warmup name",
+        "history variance_threshold detect_shadows min_area max_area join match_exposure warmup name",
     "flexhook.trackers.detectors.grounding_dino.GroundingDino": "prompts model threshold iou_threshold device",
     "flexhook.trackers.detectors.mot.MotDetections": "root pattern first_frame classes min_confidence",
     "flexhook.trackers.detectors.torchvision_detector.TorchvisionDetector":
