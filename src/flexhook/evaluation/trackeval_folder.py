@@ -86,7 +86,7 @@ def find_sequences(folder: str | Path) -> dict[str, list[Path]]:
 def read_trackeval_folder(folder: str | Path, rules: Rules | None = None) -> Iterator[VideoFolder]:
     """Read a results folder video by video; rows that several files share are parsed once.
 
-    The files may be in any dialect of :func:`flexhook.datasets.mot_rows.mot_lines`. True rows whose confidence (seventh
+    The files may be in any dialect of :func:`flexhook.datasets.mot_lines.mot_lines`. True rows whose confidence (seventh
     column) is 0 are left out, whatever else they hold, as in MOTChallenge and TrackEval.
 
     Args:
