@@ -9,9 +9,10 @@ import numpy as np
 
 from flexhook.datasets.naming import Images
 from flexhook.datasets.parts import Truth, VideoPlace
-from flexhook.datasets.problems import MOST_FRAMES, Report
+from flexhook.datasets.problems import Report
 from flexhook.errors import InputError
 from flexhook.structures import TrackSet
+from flexhook.structures.video import MOST_FRAMES
 
 #: Labels that end before this share of the images are suspected to be of another frame rate; of how many images at least.
 SHARE, LEAST = 0.2, 20

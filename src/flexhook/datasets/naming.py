@@ -7,8 +7,9 @@ from pathlib import Path
 from string import Formatter
 from typing import Protocol
 
-from flexhook.datasets.problems import MOST_FRAMES, Report, strict
+from flexhook.datasets.problems import Report, strict
 from flexhook.errors import ConfigError, InputError
+from flexhook.structures.video import MOST_FRAMES
 
 IMAGE_SUFFIXES = ("png", "jpg", "jpeg", "bmp", "webp")
 _FORMS = {"video": "", "ext": "", "frame": r"(0?[0-9]{1,2}d?)?"}  # of format specifications, by field

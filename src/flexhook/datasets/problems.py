@@ -14,9 +14,6 @@ from flexhook.errors import InputError
 
 log = logging.getLogger(__name__)
 
-#: A frame number from here on is a mistake: ten hours at 30 frames per second, and every frame has an entry in lists.
-MOST_FRAMES = 10**6
-
 #: Severity of each kind: an "error" makes results wrong, a "warning" may, a "note" is worth knowing.
 SEVERITY: dict[str, str] = {
     "missing-video": "error",

@@ -18,6 +18,7 @@ from flexhook.evaluation.overlaps import Boxes
 from flexhook.evaluation.statistics import Statistics
 from flexhook.evaluation.trackeval_folder import Rules, read_trackeval_folder
 from flexhook.structures import Expression, ExpressionResult, Results, Video
+from flexhook.structures.result_check import check_last_frame
 from flexhook.structures.result_files import AGAIN
 
 Progress = Callable[[str], None]
@@ -49,7 +50,8 @@ def evaluate_videos(
         The evaluation; without oracle and accept-all where a video's results do not keep rejected candidates.
 
     Raises:
-        InputError: There is no sequence, or results do not cover exactly the expressions of their video.
+        InputError: There is no sequence, or results do not cover exactly the expressions of their video, or name a frame that
+            it does not have.
     """
     infos: list[tuple[SequenceInfo, ...]] = []  # of each job
     labels: list[np.ndarray] = []
@@ -63,7 +65,7 @@ def evaluate_videos(
             limits = limits and results.keeps_rejected
             covered = 0
             for items in by_tracks(results):
-                job, counts = _job(video, items, judge_last_observation)
+                job, counts = _job(video, items, judge_last_observation, results.file)
                 infos.append(_infos(video, [item.expression for item in items]))
                 labels.append(counts)
                 covered += len(items)
@@ -116,15 +118,19 @@ def _label_columns(video: Video, slugs: Iterable[str]) -> csr_array:
     return csr_array(video.labels.tocsc()[:, [column[slug] for slug in slugs]])
 
 
-def _job(video: Video, items: list[ExpressionResult], judge_last: bool) -> tuple[Job, np.ndarray]:
+def _job(
+    video: Video, items: list[ExpressionResult], judge_last: bool, file: Path | None = None
+) -> tuple[Job, np.ndarray]:
     """Sequences of method, oracle and accept-all, one after the other, and (E, 3) counts of label decisions.
 
     Args:
         video: The video.
         items: Expressions with the same candidates.
         judge_last: As ``judge_last_observation``.
+        file: The file of the results, for messages.
     """
     tracks = items[0].tracks
+    check_last_frame(tracks.frame, video.num_frames, video.name, file, AGAIN)
     labels = _label_columns(video, (item.expression.slug for item in items))
     judged = judged_rows(tracks, judge_last)
     everything = [np.flatnonzero(judged)] * len(items)
