@@ -1,6 +1,5 @@
 """Blocks of a video's expressions, predicted by several processes: merged once, by their own job, after any kill."""
 
-import numpy as np
 import pytest
 from made_up_results import CATEGORIES, MadeUpReader, PairMethod, RowMethod, score_with
 

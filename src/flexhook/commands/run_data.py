@@ -89,6 +89,22 @@ def found_root(root: object, run: Path) -> str | None:
     return next((str(folder / relative) for folder in run.resolve().parents if (folder / relative).is_dir()), None)
 
 
+def found_file(path: object, run: Path) -> str:
+    """A relative path of a run's configuration that is not below the current folder, where it lies above the run.
+
+    Args:
+        path: The path.
+        run: The run folder.
+
+    Returns:
+        The path as it stands where it is absolute, there, or not found.
+    """
+    relative = Path(str(path))
+    if relative.is_absolute() or relative.exists():
+        return str(path)
+    return next((str(folder / relative) for folder in run.resolve().parents if (folder / relative).exists()), str(path))
+
+
 def moved(data: dict[str, Any], root: object) -> dict[str, Any]:
     """A resolved configuration of data with every path below its root below another one.
 

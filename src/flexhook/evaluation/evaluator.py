@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 from scipy.sparse import csr_array
 
+from flexhook.datasets.sequence_list import SequenceList, few
 from flexhook.errors import InputError
 from flexhook.evaluation.evaluation import Evaluation, SequenceInfo
+from flexhook.evaluation.hints import Hints
 from flexhook.evaluation.jobs import Job, statistics
 from flexhook.evaluation.oracle import judged_rows, oracle_labels
 from flexhook.evaluation.overlaps import Boxes
@@ -31,6 +33,7 @@ def evaluate_videos(
     engine: str = "fast",
     processes: int = 1,
     progress: Progress | None = None,
+    hints: Hints | None = None,
 ) -> Evaluation:
     """Evaluate results: every expression of a video is one sequence, for the method, the oracle and accept-all.
 
@@ -45,6 +48,7 @@ def evaluate_videos(
         engine: ``"fast"`` or ``"trackeval"``, see :func:`flexhook.evaluation.jobs.statistics`.
         processes: Number of processes that share the sequences.
         progress: Is told of every finished video.
+        hints: Looks for what may make scores low.
 
     Returns:
         The evaluation; without oracle and accept-all where a video's results do not keep rejected candidates.
@@ -63,12 +67,15 @@ def evaluate_videos(
         for video, results in videos:
             _check_expressions(video, results)
             limits = limits and results.keeps_rejected
-            covered = 0
+            covered, looked = 0, hints is None
             for items in by_tracks(results):
                 job, counts = _job(video, items, judge_last_observation, results.file)
                 infos.append(_infos(video, [item.expression for item in items]))
                 labels.append(counts)
                 covered += len(items)
+                if hints is not None and not looked and len(job.tracks):
+                    hints.look(video.name, job.truth, job.tracks, video.size)
+                    looked = True
                 last.append((video.name, covered) if covered == len(results) else ("", 0))
                 yield job
 
@@ -148,15 +155,17 @@ def _check_expressions(video: Video, results: Results) -> None:
         if known.get(slug) != sentence:
             raise InputError(
                 f"the expression '{sentence}' was scored for video {video.name}, whose data do not have it",
+                file=results.file,
                 expected="scores of the video's own expressions",
                 hint=AGAIN,
             )
     missing = [slug for slug in known if slug not in scored]
     if missing:
         raise InputError(
-            f"{len(missing)} of the {len(known)} expressions of video {video.name} have no scores, '{missing[0]}' among them",
+            f"{len(missing)} of the {len(known)} expressions of video {video.name} have no scores: {few(missing, 20)}",
+            file=results.file,
             expected="scores of all of them",
-            hint=AGAIN,
+            hint=f"{AGAIN}; `flexhook evaluate ... missing=empty` counts them as nothing predicted",
         )
 
 
@@ -201,6 +210,8 @@ def evaluate_folder(
     engine: str = "fast",
     processes: int = 1,
     progress: Progress | None = None,
+    hints: Hints | None = None,
+    sequences: SequenceList | None = None,
 ) -> FolderEvaluation:
     """Evaluate a folder of ``<video>/<slug>/{gt,predict}.txt``.
 
@@ -210,14 +221,18 @@ def evaluate_folder(
         engine: See :func:`evaluate_videos`, for the following arguments, too.
         processes: Number of processes.
         progress: Is told of every finished video.
+        hints: Looks for what may make scores low.
+        sequences: The sequences that count; None for all.
 
     Raises:
-        InputError: The folder or a file is missing or malformed.
+        InputError: The list names a sequence that is not there, the folder or a file is missing or malformed.
     """
     names: list[list[str]] = []
 
     def jobs() -> Iterator[Job]:
-        for content in read_trackeval_folder(folder, rules):
+        for content in read_trackeval_folder(folder, rules, sequences):
+            if hints is not None:
+                hints.look(content.video, content.job.truth, content.job.tracks)
             names.append([f"{content.video}+{slug}" for slug in content.slugs])
             yield content.job
 
