@@ -9,7 +9,7 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from flexhook.datasets.reader import Reader
-from flexhook.datasets.sequence_list import read_sequence_list
+from flexhook.datasets.sequence_list import SequenceList, read_sequence_list
 from flexhook.evaluation.evaluation import Evaluation
 from flexhook.evaluation.evaluator import evaluate_videos
 from flexhook.evaluation.selection import Selection
@@ -20,6 +20,28 @@ from flexhook.visualization.contact_sheet import write_good_and_bad
 from flexhook.visualization.curves import write_learning_curves
 
 log = logging.getLogger(__name__)
+
+
+def listed_sequences(cfg: DictConfig) -> SequenceList | None:
+    """The list of the test sequences that count; None for all.
+
+    Raises:
+        InputError: The list is missing or malformed.
+    """
+    listed = cfg.protocol.get("sequences")
+    return None if listed is None else read_sequence_list(str(listed))
+
+
+def require_sequences(cfg: DictConfig, reader: Reader) -> None:
+    """See, before a training, that the test videos have the sequences that count.
+
+    Raises:
+        InputError: The list is missing or malformed, or names a sequence that they do not have.
+    """
+    listed = listed_sequences(cfg)
+    if listed is not None:
+        for name in listed.videos(reader.video_names("test")):
+            listed.chosen(name, reader.read_expressions(name))
 
 
 def evaluate_split(cfg: DictConfig, reader: Reader, split: str, scores: Path, folder: Path | None) -> Evaluation:
@@ -40,10 +62,10 @@ def evaluate_split(cfg: DictConfig, reader: Reader, split: str, scores: Path, fo
     """
     names = reader.video_names(split)
     require_one_model(scores, names)
-    listed = cfg.protocol.get("sequences") if split == "test" else None
-    selection = Selection(reader, scores, names, None if listed is None else read_sequence_list(listed))
+    selection = Selection(reader, scores, names, listed_sequences(cfg) if split == "test" else None)
     evaluation = evaluate_videos(selection, judge_last_observation=cfg.protocol.judge_last_observation)
-    selection.say(log.info)
+    if folder is not None:
+        selection.say(log.info)
     if folder is not None:
         evaluation.write_expressions_csv(folder / "expressions.csv")
         evaluation.save(folder / "sequences.npz")
