@@ -93,10 +93,18 @@ def test_scores_inside_a_run_are_evaluated_into_the_run(run, dataset):
     assert (run / "metrics.json").is_file()
 
 
-def test_data_that_have_moved(run, dataset):
+def test_data_that_have_moved(run, dataset, capsys):
     moved = dataset.rename(dataset.with_name("moved"))
     assert main(["evaluate", f"run={run}"]) == 2
-    assert main(["evaluate", f"run={run}", f"+data.root={moved}"]) == 0
+    said = capsys.readouterr().err
+    assert f"run/config.yaml: the data of the run, without a name, are not in {dataset}" in said
+    assert "Give data.root=FOLDER, or run the command where the training ran" in said
+    for option in ("data.root", "+data.root"):
+        assert main(["evaluate", f"run={run}", f"{option}={moved}"]) == 0
+    assert main(["render", str(run), "--best", "1", "--worst", "0"]) == 2
+    assert "Give --data root=FOLDER, or run the command" in capsys.readouterr().err
+    assert main(["evaluate", f"scores={run / 'scores'}", "data=refer_kitti"]) == 2
+    assert "the dataset's folder is not named. Expected data.root=FOLDER" in capsys.readouterr().err
 
 
 def test_other_splits_and_single_videos(run):

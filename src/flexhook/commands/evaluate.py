@@ -11,7 +11,7 @@ import numpy as np
 from omegaconf import DictConfig, OmegaConf
 
 from flexhook.commands.hydra_app import hydra_command
-from flexhook.commands.run_data import found_file, found_root, moved
+from flexhook.commands.run_data import found_file, found_root, moved, require_root
 from flexhook.configuration.trust import check_parts
 from flexhook.datasets.cache import CachedReader
 from flexhook.datasets.sequence_list import SequenceList, few, read_sequence_list
@@ -143,7 +143,10 @@ def _places(cfg: DictConfig) -> tuple[Path, Path, DictConfig, Mapping[str, Any]]
         run = Path(str(cfg.run))
         held: Any = OmegaConf.to_container(read_config(run))
         theirs = held.get("data") or {}
-        data = OmegaConf.merge(moved(theirs, mine.get("root") or found_root(theirs.get("root"), run)), mine)
+        there = None if OmegaConf.is_missing(mine, "root") else mine.get("root")
+        theirs = moved(theirs, there or found_root(theirs.get("root"), run))
+        require_root(theirs, run, "data.root=FOLDER")
+        data = OmegaConf.merge(theirs, mine)
         trained = dict(held.get("protocol") or {})
         if trained.get("sequences") is not None:
             trained["sequences"] = found_file(trained["sequences"], run)
@@ -162,6 +165,8 @@ def _places(cfg: DictConfig) -> tuple[Path, Path, DictConfig, Mapping[str, Any]]
             expected="scores/<video>.npz and expressions.json",
             hint="`flexhook score` writes them",
         )
+    if "reader" in data and OmegaConf.is_missing(data, "root"):
+        raise ConfigError("the dataset's folder is not named", expected="data.root=FOLDER")
     if "reader" not in data:
         raise ConfigError(
             "the dataset is not named",

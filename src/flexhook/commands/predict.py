@@ -89,7 +89,7 @@ def task(cfg: DictConfig) -> None:
     if calibrated:
         forget_generator(trained)
         check_parts(trained, [*DATA_PARTS, "scoring.calibration"], cfg.ckpt, cfg)
-        require_data(trained, cfg.ckpt)
+        require_data(trained, cfg.ckpt, "Give scoring.calibration=null")
     method = build_trained(checkpoint, cfg.ckpt, cfg)
     device = best_device(cfg.accelerator)
     if method.needs_tracks:
