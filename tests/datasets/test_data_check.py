@@ -402,7 +402,7 @@ def test_a_frame_that_no_video_has_does_not_fill_the_memory(tmp_path):
     labels = root / "training/label_02/0001.txt"
     labels.write_text(labels.read_text() + "9007199254740000 5 Car 0 0 -1 5 5 9 9 1 1 3 2 1 13 -2\n")
     reader = layouts.kitti(root, {"a": ["0001"]}, {"default": list(world.SIZE)}, images=None)
-    with pytest.raises(InputError, match=r"label_02/0001.txt: the labels of video 0001 name frame 9007199254740000"):
+    with pytest.raises(InputError, match=r"label_02/0001.txt:9: the labels of video 0001 name frame 9007199254740000"):
         reader.read("0001")
     findings = Findings()
     assert reader.read("0001", findings).num_frames == 5

@@ -116,7 +116,7 @@ def test_results_folders_in_other_dialects_score_the_same(case):
         ("e1_dup", "predict.txt", 41, "identity 1 occurs twice in frame 1"),
         ("e1b_dupadj", "predict.txt", 2, "identity 1 occurs twice in frame 1"),
         ("e3_frame0", "gt.txt", 1, "Set first_frame to the file's first frame number"),
-        ("e3b_frame0pred", "predict.txt", 1, "Set first_frame"),
+        ("e3b_frame0pred", "predict.txt", 1, "Set predictions_first_frame"),
         ("e_nan", "predict.txt", 1, "it holds NaN or infinity"),
         ("e_neg", "predict.txt", 1, "it is -60 wide"),
     ],

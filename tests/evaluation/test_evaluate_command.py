@@ -4,69 +4,13 @@ import csv
 import json
 from pathlib import Path
 
-import layouts
 import numpy as np
 import pytest
-from PIL import Image
+from evaluate_world import EXPRESSIONS, VIDEOS, write_answers
 
 from flexhook.commands.main import main
-from flexhook.structures import Expression, PairResults, TrackSet
-from flexhook.structures.result_files import write_expressions, write_pairs
 
 GOLDEN = Path(__file__).parents[2].parent / "shared" / "golden" / "evaluation"
-EXPRESSIONS = (Expression("cars", "cars"), Expression("left cars", "left-cars"))
-VIDEOS = ("0005", "0011", "0013")
-FRAMES = 5
-
-
-@pytest.fixture
-def dataset(tmp_path):
-    """Three test videos in the raw layout: two cars of 100 x 50 pixels, the first of which is left."""
-    root = tmp_path / "data"
-    for name in VIDEOS:
-        images, labels = (root / "KITTI" / part / name for part in ("training/image_02", "labels_with_ids/image_02"))
-        for folder in (images, labels, root / "expression" / name):
-            folder.mkdir(parents=True)
-        for frame in range(FRAMES):
-            Image.new("RGB", (124, 37)).save(images / f"{frame:06d}.png")
-            rows = [f"1 {k} {x / 1242} {50 / 375} {100 / 1242} {50 / 375}\n" for k, x in ((1, 100), (2, 900))]
-            (labels / f"{frame:06d}.txt").write_text("".join(rows))
-        for expression, ids in zip(EXPRESSIONS, ([1, 2], [1]), strict=True):
-            content = {
-                "label": {str(frame): ids for frame in range(FRAMES)},
-                "ignore": [],
-                "video_name": name,
-                "sentence": expression.sentence,
-            }
-            (root / "expression" / name / f"{expression.slug}.json").write_text(json.dumps(content))
-    return root
-
-
-def write_answers(folder, answers):
-    """Scores of tracks on both cars: the first expression accepts all, the second those in ``answers``."""
-    frame, identity = np.repeat(np.arange(FRAMES), 2), np.tile([1, 2], FRAMES)
-    x = np.where(identity == 1, 100.0, 900.0)
-    tracks = TrackSet.build(frame, identity, np.stack([x, 0 * x + 50, x + 100, 0 * x + 100], axis=1))
-    yes = np.stack([np.ones(2 * FRAMES), np.isin(identity, answers) - 0.5], axis=1).astype(np.float32)
-    for name in VIDEOS:
-        write_pairs(folder, PairResults(name, tracks, EXPRESSIONS, np.stack([-yes, yes], axis=-1)))
-    write_expressions(folder, dict.fromkeys(VIDEOS, EXPRESSIONS))
-    return folder
-
-
-@pytest.fixture
-def run(tmp_path, dataset):
-    """A run folder in which "left cars" was answered with both cars."""
-    folder = tmp_path / "run"
-    write_answers(folder / "scores", [1, 2])
-    names = ", ".join(f"'{name}'" for name in VIDEOS)
-    (folder / "config.yaml").write_text(
-        f"data:\n  root: {dataset}\n  reader:\n    _target_: flexhook.datasets.dataset.Dataset\n"
-        f"    root: {dataset}\n    splits: {{test: [{names}], val: ['0011']}}\n"
-        f"    sizes: {{default: [375, 1242]}}\n{layouts.REFER_KITTI_PARTS}"
-        "protocol: {judge_last_observation: true}\n"
-    )
-    return folder
 
 
 @pytest.fixture(autouse=True)
@@ -149,10 +93,18 @@ def test_scores_inside_a_run_are_evaluated_into_the_run(run, dataset):
     assert (run / "metrics.json").is_file()
 
 
-def test_data_that_have_moved(run, dataset):
+def test_data_that_have_moved(run, dataset, capsys):
     moved = dataset.rename(dataset.with_name("moved"))
     assert main(["evaluate", f"run={run}"]) == 2
-    assert main(["evaluate", f"run={run}", f"+data.root={moved}"]) == 0
+    said = capsys.readouterr().err
+    assert f"run/config.yaml: the data of the run, without a name, are not in {dataset}" in said
+    assert "Give data.root=FOLDER, or run the command where the training ran" in said
+    for option in ("data.root", "+data.root"):
+        assert main(["evaluate", f"run={run}", f"{option}={moved}"]) == 0
+    assert main(["render", str(run), "--best", "1", "--worst", "0"]) == 2
+    assert "Give --data root=FOLDER, or run the command" in capsys.readouterr().err
+    assert main(["evaluate", f"scores={run / 'scores'}", "data=refer_kitti"]) == 2
+    assert "the dataset's folder is not named. Expected data.root=FOLDER" in capsys.readouterr().err
 
 
 def test_other_splits_and_single_videos(run):
@@ -211,7 +163,7 @@ def test_missing_and_broken_scores_end_in_one_message(run, capsys):
     assert "0011.npz: the scores are truncated or corrupted" in capsys.readouterr().err
     path.unlink()
     assert main(["evaluate", f"run={run}"]) == 2
-    assert "video 0011 has no scores" in capsys.readouterr().err
+    assert "1 of 3 videos have no scores: 0011" in capsys.readouterr().err
     assert not (run / "metrics.json").exists()
     (run / "metrics.json").write_text("{")
     write_answers(run / "scores", [1])

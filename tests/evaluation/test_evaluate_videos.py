@@ -234,7 +234,7 @@ def test_a_video_without_expressions_adds_nothing(scene, evaluation):
 def test_scores_of_other_expressions_are_refused(scene):
     of, tracks = scene
     fewer = video(track(1, range(4)), {UNSEEN: [0]})
-    with pytest.raises(InputError, match=r"1 of the 3 expressions of video 0005 have no scores, 'people' among them"):
+    with pytest.raises(InputError, match=r"1 of the 3 expressions of video 0005 have no scores: people"):
         part = PairResults("0005", tracks, (UNSEEN, PARAPHRASE), np.zeros((8, 2, 2), np.float32))
         evaluate_videos([(of, part)])
     with pytest.raises(InputError, match=r"'scarlet autos turning left' was scored .* do not have it"):

@@ -8,7 +8,8 @@ from evaluation_worlds import track, track_set
 
 from flexhook.errors import InputError
 from flexhook.evaluation.evaluator import evaluate_folder
-from flexhook.evaluation.trackeval_folder import find_sequences, read_trackeval_folder, write_trackeval_folder
+from flexhook.evaluation.trackeval_folder import find_sequences, read_trackeval_folder
+from flexhook.evaluation.trackeval_writer import write_trackeval_folder
 
 ROWS = "1,1,10,10,20,20,1,1,1\n2,1,11,10,20,20,1,1,1\n"
 
@@ -121,7 +122,7 @@ def test_a_bad_line_is_named_in_the_file_that_brings_it_first(tmp_path):
 def test_a_sequence_without_one_of_its_files_is_refused(tmp_path, gt, predict, missing):
     write(tmp_path, "0005/whole")
     write(tmp_path, gt=gt, predict=predict)
-    with pytest.raises(InputError, match=rf"0005/cars/{missing}\.txt: the file does not exist"):
+    with pytest.raises(InputError, match=rf"0005/cars/{missing}\.txt: 1 of 2 sequences have no {missing}\.txt: 0005/cars"):
         evaluate_folder(tmp_path)
 
 

@@ -1,6 +1,5 @@
 """Blocks of a video's expressions, predicted by several processes: merged once, by their own job, after any kill."""
 
-import numpy as np
 import pytest
 from made_up_results import CATEGORIES, MadeUpReader, PairMethod, RowMethod, score_with
 
@@ -183,7 +182,7 @@ def test_two_jobs_at_the_same_block_are_told_apart_by_the_video(tmp_path, kind):
 
 
 def test_a_method_that_writes_nothing_is_told_so_and_one_without_expressions_leaves_a_file(tmp_path):
-    tracks = TrackSet.build([0], [1], np.ones((1, 4)))
+    tracks = TrackSet.build([0], [1], [[0, 0, 1, 1]])
     video = MadeUpReader(a=2).read("a")
     with BlockWriter(tmp_path, "a", video.expressions) as writer, pytest.raises(ValueError, match=r"2 expressions .* missing"):
         writer.finish()

@@ -60,7 +60,7 @@ def test_one_writer_at_a_time(tmp_path, model):
 
 
 def test_a_writer_of_logits_and_one_of_rows_exclude_each_other(tmp_path):
-    tracks = TrackSet.build([0], [1], np.ones((1, 4)))
+    tracks = TrackSet.build([0], [1], [[0, 0, 1, 1]])
     with writer(tmp_path) as rows:
         assert rows.missing() == EXPRESSIONS
         with writer(tmp_path) as other, pytest.raises(InputError, match="another process"):

@@ -35,7 +35,7 @@ def tracks(n=7):
     return TrackSet.build(
         np.arange(n) // 2,
         np.arange(n) % 2 + 5,
-        rng.uniform(-10, 300, (n, 4)),
+        np.concatenate([corner := rng.uniform(-10, 300, (n, 2)), corner + rng.uniform(1, 90, (n, 2))], axis=1),
         category=np.arange(n) % 2,
         confidence=rng.uniform(size=n),
         categories=("car", "pedestrian"),
@@ -338,7 +338,7 @@ def test_writing_needs_no_memory_for_the_whole(tmp_path):
         from flexhook.inference.pair_writer import PairWriter
         from flexhook.structures import Expression, TrackSet
         n, e = 50_000, 500
-        tracks = TrackSet.build(np.arange(n), np.zeros(n), np.zeros((n, 4)))
+        tracks = TrackSet.build(np.arange(n), np.zeros(n), np.tile([0, 0, 1, 1], (n, 1)))
         expressions = [Expression(str(i), str(i)) for i in range(e)]
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         with PairWriter(sys.argv[1], "v", tracks, expressions) as writer:

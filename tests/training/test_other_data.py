@@ -106,3 +106,15 @@ def test_a_runs_data_are_found_from_another_folder(tiny, tmp_path):
         status, said = run_here(argv, tmp_path)
         assert status == 2 and "data/synthetic_tiny" in said and "root=" in said, said
     assert not (tmp_path / "data").exists()
+
+
+def test_the_root_alone_moves_the_data_of_the_checkpoint(score):
+    status, said, cfg = score(f"data.root={score.root}")
+    assert status == 0, said
+    assert f"the data of the checkpoint lie in {score.root}" in said
+    assert cfg.data.root == str(score.root)
+    assert cfg.data.reader.splits.test == ["u", "v", "w"]
+    status, said, _ = score("data.root=nowhere")
+    assert status == 2
+    assert "are not in nowhere" in said and "Give data.root=FOLDER, or run the command where" in said
+    assert "the dataset's folder is not named. Expected data.root=FOLDER" in score("data=refer_kitti")[1]

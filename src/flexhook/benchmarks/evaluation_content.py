@@ -12,7 +12,7 @@ from scipy.sparse import csr_array
 from flexhook.datasets.attributes import attributes
 from flexhook.evaluation.oracle import oracle_labels
 from flexhook.evaluation.overlaps import Boxes, Overlaps
-from flexhook.evaluation.trackeval_folder import write_trackeval_folder
+from flexhook.evaluation.trackeval_writer import write_trackeval_folder
 from flexhook.structures import TrackSet
 
 VIDEOS = {"0005": ("0005", 197), "0011": ("0011", 228), "0013": ("0018", 207), "0019": ("0020", 230)}

@@ -34,7 +34,11 @@ def use_data(
     Raises:
         ConfigError: Other data have no tracker, or the checkpoint's calibration would be fitted to their training videos.
     """
-    here = None if cfg.get("data") else found_root(trained.data.get("root"), Path(str(cfg.ckpt)))
+    data = cfg.get("data") if "reader" in (cfg.get("data") or {}) else None
+    if data and OmegaConf.is_missing(data, "root"):
+        raise ConfigError("the dataset's folder is not named", expected="data.root=FOLDER")
+    given_root = None if data or not cfg.get("data") or OmegaConf.is_missing(cfg.data, "root") else cfg.data.get("root")
+    here = None if data else given_root or found_root(trained.data.get("root"), Path(str(cfg.ckpt)))
     if here is not None:
         both: Any = OmegaConf.to_container(trained, resolve=True)
         found = moved({"root": both["data"]["root"], "data": both["data"], "tracker": both.get("tracker")}, here)
@@ -42,7 +46,6 @@ def use_data(
         say(f"the data of the checkpoint lie in {here}")
     before, earlier = trained.data, trained.get("tracker")
     given = any(o.lstrip("+").startswith(("tracker=", "tracker.")) for o in overrides)
-    data = cfg.get("data")
     other = bool(data) and data.get("name") != before.get("name")
     if other and OmegaConf.is_missing(cfg.scoring, "calibration") and (trained.get("scoring") or {}).get("calibration"):
         raise ConfigError(

@@ -11,18 +11,20 @@ import numpy as np
 from omegaconf import DictConfig, OmegaConf
 
 from flexhook.commands.hydra_app import hydra_command
-from flexhook.commands.run_data import found_root, moved
+from flexhook.commands.run_data import found_file, found_root, moved, require_root
 from flexhook.configuration.trust import check_parts
 from flexhook.datasets.cache import CachedReader
-from flexhook.datasets.reader import Reader
+from flexhook.datasets.sequence_list import SequenceList, few, read_sequence_list
 from flexhook.errors import ConfigError, InputError
 from flexhook.evaluation.evaluator import by_tracks, evaluate_folder, evaluate_videos, referent_rows
+from flexhook.evaluation.hints import Hints
 from flexhook.evaluation.oracle import judged_rows
+from flexhook.evaluation.selection import Selection
 from flexhook.evaluation.statistics import METRICS
-from flexhook.evaluation.trackeval_folder import Rules, write_trackeval_folder
+from flexhook.evaluation.trackeval_folder import FILES, Rules, find_sequences
+from flexhook.evaluation.trackeval_writer import write_trackeval_folder
 from flexhook.structures import Results, Video
 from flexhook.structures.files import read_json, write_json
-from flexhook.structures.result_files import read_results
 from flexhook.structures.result_folder import require_one_model
 from flexhook.training.run_folder import note_remarks, read_config, remark_lines, remarks
 
@@ -51,17 +53,36 @@ def _evaluate_results(cfg: DictConfig) -> None:
     if out is not None and out.is_dir():
         raise ConfigError("out is a folder", file=out, expected="the name of a JSON file")
     print(f"evaluating the sequences in {cfg.results} with the {cfg.engine} engine", flush=True)
-    rules = Rules(cfg.first_frame, cfg.empty_boxes, cfg.unidentified)
-    evaluation = evaluate_folder(str(cfg.results), rules=rules, engine=cfg.engine, processes=cfg.processes, progress=_say)
+    rules = Rules(cfg.first_frame, cfg.empty_boxes, cfg.unidentified, cfg.predictions_first_frame, cfg.missing)
+    number = cfg.first_frame if cfg.predictions_first_frame is None else cfg.predictions_first_frame
+    hints = Hints("predictions_first_frame", number)
+    listed = None if cfg.protocol.sequences is None else read_sequence_list(str(cfg.protocol.sequences))
+    evaluation = evaluate_folder(
+        str(cfg.results), rules=rules, engine=cfg.engine, processes=cfg.processes, progress=_say, hints=hints, sequences=listed
+    )
     summary = evaluation.summary()
     print(f"\n{len(summary['sequences'])} (video, expression) sequences")
     for name in METRICS:
         print(f"  {name:26}{100 * summary['pooled'][name]:8.2f}")
     print(f"  {'HOTA mean over expressions':26}{100 * summary['mean_over_expressions']['HOTA']:8.2f}")
     print(f"  {'expressions with HOTA 0':26}{summary['zero_HOTA_expressions']:8d}")
+    _tell_folder(str(cfg.results), listed, rules)
+    hints.say(_say)
     if out is not None:
         write_json(out, summary)
         print(f"\nthe scores lie in {out}")
+
+
+def _tell_folder(folder: str, listed: SequenceList | None, rules: Rules) -> None:
+    """Tell which sequences of a results folder a list leaves out, and which have no predictions."""
+    found = find_sequences(folder, rules.missing)
+    if listed is not None:
+        left = [f"{v}+{p.name}" for v, places in found.items() for p in places if not listed.has(v, p.name)]
+        _say(f"{listed.file} lists {len(listed)} sequences and leaves out {len(left)}" + (f": {few(left)}" if left else ""))
+    absent = [f"{v}+{p.name}" for v, places in found.items() for p in places if not (p / FILES[1]).exists()
+              and (listed is None or listed.has(v, p.name))]
+    if absent:
+        _say(f"{len(absent)} sequences without predictions count as empty: {few(absent)}")
 
 
 def _evaluate_scores(cfg: DictConfig) -> None:
@@ -75,15 +96,20 @@ def _evaluate_scores(cfg: DictConfig) -> None:
     metrics = out / f"metrics{end}.json"
     kept = _metrics_there(metrics)
     judge_last = bool(protocol.get("judge_last_observation", True))
-    print(f"evaluating {len(names)} videos scored in {scores} with the {cfg.engine} engine", flush=True)
+    selection = Selection(reader, scores, names, _sequences(cfg, protocol), cfg.missing)
+    hints = Hints("tracker.first_frame of `flexhook score`")
+    print(f"evaluating {len(selection.names)} videos scored in {scores} with the {cfg.engine} engine", flush=True)
     evaluation = evaluate_videos(
-        _videos(reader, scores, names, cfg.trackeval, judge_last),
+        _videos(selection, cfg.trackeval, judge_last),
         judge_last_observation=judge_last,
         engine=cfg.engine,
         processes=cfg.processes,
         progress=_say,
+        hints=hints,
     )
     print("\n".join(["", str(evaluation), *remark_lines(protocol), ""]))
+    selection.say(_say)
+    hints.say(_say)
     evaluation.write_expressions_csv(out / f"expressions{end}.csv")
     evaluation.save(out / f"sequences{end}.npz")
     write_json(metrics, {**kept, **evaluation.metrics(cfg.split)})
@@ -117,9 +143,14 @@ def _places(cfg: DictConfig) -> tuple[Path, Path, DictConfig, Mapping[str, Any]]
         run = Path(str(cfg.run))
         held: Any = OmegaConf.to_container(read_config(run))
         theirs = held.get("data") or {}
-        data = OmegaConf.merge(moved(theirs, mine.get("root") or found_root(theirs.get("root"), run)), mine)
+        there = None if OmegaConf.is_missing(mine, "root") else mine.get("root")
+        theirs = moved(theirs, there or found_root(theirs.get("root"), run))
+        require_root(theirs, run, "data.root=FOLDER")
+        data = OmegaConf.merge(theirs, mine)
         trained = dict(held.get("protocol") or {})
-        if protocol and trained.get("name") not in (None, protocol["name"]):
+        if trained.get("sequences") is not None:
+            trained["sequences"] = found_file(trained["sequences"], run)
+        if "name" in protocol and trained.get("name") not in (None, protocol["name"]):
             protocol["name"] = f"{trained['name']}, judged as {protocol['name']}"
         protocol = {**trained, **protocol}
         scores, out = run / "scores", run
@@ -134,6 +165,8 @@ def _places(cfg: DictConfig) -> tuple[Path, Path, DictConfig, Mapping[str, Any]]
             expected="scores/<video>.npz and expressions.json",
             hint="`flexhook score` writes them",
         )
+    if "reader" in data and OmegaConf.is_missing(data, "root"):
+        raise ConfigError("the dataset's folder is not named", expected="data.root=FOLDER")
     if "reader" not in data:
         raise ConfigError(
             "the dataset is not named",
@@ -146,14 +179,28 @@ def _places(cfg: DictConfig) -> tuple[Path, Path, DictConfig, Mapping[str, Any]]
 
 def _judging(protocol: Mapping[str, Any] | None) -> dict[str, Any]:
     """What a protocol says of evaluation: how the model was trained and validated is the run's."""
-    return {} if protocol is None else {key: protocol[key] for key in ("name", "judge_last_observation") if key in protocol}
+    said = {} if protocol is None else protocol
+    keys = ("name", "judge_last_observation", "sequences")
+    return {key: said[key] for key in keys if key in said and (key != "sequences" or said[key] is not None)}
 
 
-def _videos(
-    reader: Reader, scores: Path, names: list[str], trackeval: str | None, judge_last: bool
-) -> Iterator[tuple[Video, Results]]:
-    for name in names:
-        video, results = reader.read(name), read_results(scores, name)
+def _sequences(cfg: DictConfig, protocol: Mapping[str, Any]) -> SequenceList | None:
+    """The list of the test sequences that count; of other splits, and of chosen videos, none but a given one."""
+    if cfg.split != "test":
+        if cfg.protocol.sequences is not None:
+            raise ConfigError(f"protocol.sequences is given with split={cfg.split}", expected="split=test, which it lists")
+        return None
+    listed = None if protocol.get("sequences") is None else read_sequence_list(str(protocol["sequences"]))
+    return listed if listed is None or cfg.videos is None else listed.of_videos(_as_list(cfg.videos))
+
+
+def _as_list(videos: Any) -> list[str]:
+    return [videos] if isinstance(videos, str) else list(videos)
+
+
+def _videos(selection: Selection, trackeval: str | None, judge_last: bool) -> Iterator[tuple[Video, Results]]:
+    for video, results in selection:
+        name = video.name
         yield video, results
         for items in () if trackeval is None else by_tracks(results):
             tracks, slugs = items[0].tracks, tuple(item.expression.slug for item in items)

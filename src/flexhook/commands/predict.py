@@ -131,7 +131,7 @@ def load_model(cfg: DictConfig) -> Model:
     if calibrated:
         forget_generator(trained)
         check_parts(trained, [*DATA_PARTS, "scoring.calibration"], cfg.ckpt, cfg)
-        require_data(trained, cfg.ckpt)
+        require_data(trained, cfg.ckpt, "Give scoring.calibration=null")
     method = build_trained(checkpoint, cfg.ckpt, cfg)
     device = best_device(cfg.accelerator)
     method.prepare_inference(trained, device, build_reader(trained) if calibrated else None)

@@ -41,7 +41,9 @@ def open_reader(run: Path, changes: Sequence[str] = ()) -> CachedReader:
             raise InputError("the configuration has no data.reader", file=file, expected=wanted)
         given = OmegaConf.from_dotlist([c.removeprefix("data.") for c in changes])
         check_parts({"data": data}, ["data.reader"], file)
-        cfg = OmegaConf.create(moved(data, given.get("root") or found_root(data.get("root"), run)))
+        data = moved(data, given.get("root") or found_root(data.get("root"), run))
+        require_root(data, run, "--data root=FOLDER")
+        cfg = OmegaConf.create(data)
         assert isinstance(cfg, DictConfig)
         OmegaConf.set_struct(cfg, True)
         OmegaConf.set_struct(cfg.reader, False)  # the reader itself knows its arguments
@@ -87,6 +89,40 @@ def found_root(root: object, run: Path) -> str | None:
     if relative.is_absolute() or str(root).startswith("~") or relative.is_dir():
         return None
     return next((str(folder / relative) for folder in run.resolve().parents if (folder / relative).is_dir()), None)
+
+
+def require_root(data: dict[str, Any], run: Path, option: str) -> None:
+    """See that the data of a run are where its configuration says.
+
+    Args:
+        data: The resolved configuration of data.
+        run: The run folder.
+        option: How the command at hand takes another folder.
+
+    Raises:
+        InputError: They are not.
+    """
+    root = data.get("root")
+    if root is not None and not Path(str(root)).expanduser().is_dir():
+        raise InputError(f"the data of the run, {data.get('name', 'without a name')}, are not in {root}",
+                         file=run / "config.yaml", expected="a folder, relative paths from the current folder",
+                         hint=f"Give {option}, or run the command where the training ran")
+
+
+def found_file(path: object, run: Path) -> str:
+    """A relative path of a run's configuration that is not below the current folder, where it lies above the run.
+
+    Args:
+        path: The path.
+        run: The run folder.
+
+    Returns:
+        The path as it stands where it is absolute, there, or not found.
+    """
+    relative = Path(str(path))
+    if relative.is_absolute() or relative.exists():
+        return str(path)
+    return next((str(folder / relative) for folder in run.resolve().parents if (folder / relative).exists()), str(path))
 
 
 def moved(data: dict[str, Any], root: object) -> dict[str, Any]:

@@ -45,7 +45,7 @@ def task(cfg: DictConfig) -> None:
     use_data(cfg, trained, HydraConfig.get().overrides.task, print, kind.needs_tracks)
     trained.scoring = scoring_options(cfg.scoring, trained)
     check_parts(trained, [*kind.parts, *DATA_PARTS, "scoring.calibration"], cfg.ckpt, cfg)
-    require_data(trained, cfg.ckpt)
+    require_data(trained, cfg.ckpt, "Give data.root=FOLDER")
     method = build_trained(checkpoint, cfg.ckpt, cfg)
     reader = build_reader(trained)
     names = chosen_videos(reader, cfg.split, cfg.videos)

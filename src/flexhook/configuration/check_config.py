@@ -103,6 +103,7 @@ RULES: dict[str, Rule] = {
     "sampling.keep_images": switch,
     "protocol.judge_last_observation": switch,
     "protocol.val_drop_unreferred": switch,
+    "protocol.sequences": or_null(text),
     "protocol.train_on": every(text),
     "protocol.freeze_mode": one_of("eval", "train"),
     "trainer.accelerator": one_of("auto", "cpu", "gpu", "cuda"),

@@ -52,8 +52,8 @@ PARTS: dict[str, str] = {
     "flexhook.datasets.labels_json.LabelsJson": "path first_frame classes",
     "flexhook.datasets.lamot.LamotAnnotations": "folders first_frame validation_share split_words",
     "flexhook.datasets.mixture.Mixture": "sources",
-    "flexhook.datasets.mot_labels.MotLabels": "path first_frame numbering classes",
-    "flexhook.datasets.naming.FramePattern": "pattern first_frame numbering",
+    "flexhook.datasets.mot_labels.MotLabels": "path first_frame numbering classes empty_boxes",
+    "flexhook.datasets.naming.FramePattern": "pattern first_frame numbering step",
     "flexhook.datasets.shuffled.ShuffledSentences": "splits seed",
     "flexhook.encoders.blank.BlankVisualEncoder": f"{_IMAGES} channels strides",
     "flexhook.encoders.clip_text.ClipTextEncoder":

@@ -24,6 +24,7 @@ def assemble(
     *,
     drop_missing: bool = False,
     report: Report = strict,
+    lacking: str = "",
 ) -> Video:
     """Make a video of its parts.
 
@@ -35,6 +36,7 @@ def assemble(
         annotations: Its expressions with their referents.
         drop_missing: Leave out referents that no observation is, with one warning, instead of reporting them.
         report: Receives expressions that name a frame or identity which does not exist, once per expression.
+        lacking: What is known of rows that the labels leave out, for the message.
 
     Raises:
         InputError: A referent does not exist and ``drop_missing`` is off.
@@ -51,7 +53,7 @@ def assemble(
     elif len(missing):
         for c in np.unique(column[missing]).tolist():
             of_this = missing[column[missing] == c]
-            _report_missing(name, annotations[c], frame[of_this], identity[of_this], len(frames), report)
+            _report_missing(name, annotations[c], frame[of_this], identity[of_this], len(frames), report, lacking)
     hit = rows >= 0
     labels = make_labels(rows[hit], column[hit], (len(truth), len(annotations)))
     return Video(name, size, frames, truth, tuple(a.expression for a in annotations), labels)
@@ -67,7 +69,7 @@ def _pairs(annotations: Sequence[Annotation]) -> tuple[np.ndarray, np.ndarray, n
 
 
 def _report_missing(
-    name: str, source: Annotation, frame: np.ndarray, identity: np.ndarray, num_frames: int, report: Report
+    name: str, source: Annotation, frame: np.ndarray, identity: np.ndarray, num_frames: int, report: Report, lacking: str
 ) -> None:
     first = int(frame[0])
     if first >= num_frames:
@@ -79,6 +81,8 @@ def _report_missing(
         problem = f"the expression names identity {identity[0]} in frame {first + source.first_frame}, which no label has"
     if len(frame) > 1:
         problem += f" ({len(frame)} such referents in this file)"
+    if kind == "missing-referent" and lacking:
+        problem += f"; of the labels {lacking}"
     error = InputError(
         problem,
         file=source.file,

@@ -91,6 +91,24 @@ def unit_findings(
     return [found] if found else []
 
 
+def unit_by_truth(
+    tracks: TrackSet, truth: TrackSet, size: tuple[int, int], option: str | None = None
+) -> UnitFinding | None:
+    """The unit in which the boxes of tracks agree with the truth, where they hardly do as pixels of the frame and do in it.
+
+    Args:
+        tracks: The boxes.
+        truth: The true boxes.
+        size: (height, width) of the frames, or about the largest y and x of the true boxes.
+        option: Option that takes the picture size that boxes refer to, for the hint; None where there is none.
+    """
+    truth, rows = _first(truth, tracks)
+    fit = track_fit(truth, rows)
+    if fit.says_nothing or fit.agreement >= HARDLY:
+        return None
+    return _normalised(rows, size, option) or _by_truth(rows, truth, size, option)
+
+
 def warn_of_units(
     tracks: TrackSet,
     size: tuple[int, int],

@@ -230,9 +230,13 @@ def _check_length(dataset: Dataset, video: Video, findings: Findings) -> None:
         findings("length-differs", unknown)
         return
     if dataset.images is not None and length is not None and length != video.num_frames:
-        problem = f"video {video.name} has {video.num_frames} frames on disk and {length} by its description"
-        folder = dataset.images.folder(dataset.root, dataset.place(video.name).key)
-        error = InputError(problem, file=folder, expected="as many images", hint="Copy the missing images again")
+        place = dataset.place(video.name)
+        folder = dataset.images.folder(dataset.root, place.key)
+        file, line = dataset.sizes.place_of_length(dataset.root, place.key)
+        problem = f"video {video.name} has {length} frames by its description, and {video.num_frames} by the images in {folder}"
+        hint = "Restore the images at the end, or correct the length" if video.num_frames < length else \
+            "Correct the length, or remove the images that are not of the video"
+        error = InputError(problem, file=file or folder, line=line, expected="as many images", hint=hint)
         findings("length-differs", error)
 
 

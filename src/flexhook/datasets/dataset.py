@@ -9,10 +9,11 @@ from pathlib import Path
 from flexhook.datasets.assembly import assemble
 from flexhook.datasets.expression_files import Annotation, read_extra_sentences
 from flexhook.datasets.expression_merge import merge_annotations
-from flexhook.datasets.naming import Images
+from flexhook.datasets.frame_agreement import compare, possible, within
+from flexhook.datasets.naming import FramePattern, Images
 from flexhook.datasets.part_code import code_of
 from flexhook.datasets.parts import Expressions, Truth, VideoPlace, one_of
-from flexhook.datasets.problems import MOST_FRAMES, Report, strict
+from flexhook.datasets.problems import Report, strict
 from flexhook.datasets.sizes import FrameSizes
 from flexhook.errors import ConfigError, InputError
 from flexhook.media.images import ImageFiles
@@ -20,6 +21,9 @@ from flexhook.structures import Expression, TrackSet, Video
 from flexhook.structures.slugs import stays_inside
 
 log = logging.getLogger(__name__)
+
+#: Where a dataset stands in the configuration.
+KEY = "data.reader"
 
 
 class Dataset:
@@ -60,6 +64,7 @@ class Dataset:
         on_missing_referent: str = "error",
         on_missing_video: str = "warn",
     ) -> None:
+        self.key = KEY  # a mixture's sources stand elsewhere
         self.root = Path(root)
         if not self.root.is_dir():
             problem = "the dataset's folder does not exist"
@@ -180,52 +185,73 @@ class Dataset:
 
     def read_annotated(self, name: str, report: Report = strict) -> tuple[Video, list[Annotation]]:
         """Read one video; beside it, its expressions with the referents as their files name them."""
-        video = self.place(name)
-        truth = self._possible(video, self.truth.read(video, report), report)
+        report = self._named(report)
+        try:
+            return self._read(self.place(name), report)
+        except InputError as error:  # raised beside the report
+            raise self._with_key(error) from None
+
+    def _read(self, video: VideoPlace, report: Report) -> tuple[Video, list[Annotation]]:
+        name, left_out = video.name, _LeftOut(report)
+        truth = possible(video, self.truth, self.truth.read(video, left_out), report)
+        if not len(truth) and left_out.said is not None:
+            log.warning("video %s has no label: %s", name, left_out.said)
         annotations = self.annotations(name, report)
-        frames = self._frames(video, truth, report)
-        beyond = truth.frame >= len(frames)
-        if beyond.any():
-            last = int(truth.frame.max())
-            problem = f"the labels of video {name} go on to frame {last}, its frames end with {len(frames) - 1} (from 0)"
-            hint = "Restore the images at the end, or correct the first frames in the data configuration"
-            source = self.root if self.images is None else self.images.folder(self.root, video.key)
-            error = InputError(problem, file=source, expected="an image for every label", hint=hint)
-            report("frame-outside-video", error)
-            truth = truth.select(~beyond)
+        frames, images = self._frames(video, truth, report)
+        truth = within(video, self.truth, truth, len(frames), report)
+        compare(video, self.truth, truth, images, report)
         drop = self.on_missing_referent == "drop"
-        made = assemble(name, video.size, frames, truth, annotations, drop_missing=drop, report=report)
+        lacking = "" if left_out.said is None else left_out.said.problem
+        made = assemble(name, video.size, frames, truth, annotations, drop_missing=drop, report=report, lacking=lacking)
         return made, annotations
+
+    def _named(self, report: Report) -> Report:
+        """A report whose messages name the keys of this dataset within the configuration."""
+        return report if self.key == KEY else lambda kind, error: report(kind, self._with_key(error))
+
+    def _with_key(self, error: InputError) -> InputError:
+        if self.key == KEY or f"{self.key}." in str(error):
+            return error
+        expected, hint = (text and text.replace(f"{KEY}.", f"{self.key}.") for text in (error.expected, error.hint))
+        problem = error.problem.replace(f"{KEY}.", f"{self.key}.")
+        return type(error)(problem, file=error.file, line=error.line, expected=expected, hint=hint)
 
     def check(self, report: Report) -> None:
         """Report what is wrong with the dataset and shows in no video."""
         if self.expressions is not None:
             self.expressions.check(self.root, report)
 
-    def _possible(self, video: VideoPlace, truth: TrackSet, report: Report) -> TrackSet:
-        """The truth without frames that no video has."""
-        absurd = truth.frame >= MOST_FRAMES
-        if absurd.any():
-            problem = f"the labels of video {video.name} name frame {truth.frame[absurd][0]} (from 0)"
-            expected = f"at most {MOST_FRAMES:,} frames in a video"
-            file = next(iter(self.truth.files(video)), self.root)
-            report("bad-frame", InputError(problem, file=file, expected=expected, hint="Mend or restore the file"))
-        return truth.select(~absurd)
-
-    def _frames(self, video: VideoPlace, truth: TrackSet, report: Report) -> ImageFiles:
+    def _frames(self, video: VideoPlace, truth: TrackSet, report: Report) -> tuple[ImageFiles, dict[int, str]]:
+        """The frames, and the images on disk by frame."""
         labelled = int(truth.frame.max(initial=-1)) + 1
         if self.images is None:
             length = self.length(video.name)
             count = labelled if length is None else length
-            return ImageFiles([f"{video.name}, frame {k} (configured without images)" for k in range(count)])
+            return ImageFiles([f"{video.name}, frame {k} (configured without images)" for k in range(count)]), {}
         images = self.images.files(self.root, video.key, report)
         if not images:
             folder, expected = self.images.folder(self.root, video.key), f"files like {self.images.pattern}"
             hint = "Copy them there, or set data.reader.images=null to do without"
+            proposal = self.images.proposal(self.root, video.key) if isinstance(self.images, FramePattern) else None
+            if proposal is not None:
+                hint = f"There are files like {proposal[0]}: set 'data.reader.images.pattern=\"{proposal[1]}\"'"
             error = InputError(f"video {video.name} has no images", file=folder, expected=expected, hint=hint)
             report("missing-file", error)
         count = max(images) + 1 if images else labelled
-        return ImageFiles([images.get(k) or self.images.path(self.root, video.key, k) for k in range(count)])
+        return ImageFiles([images.get(k) or self.images.path(self.root, video.key, k) for k in range(count)]), images
+
+
+class _LeftOut:
+    """A report that keeps what it hears of true rows that are left out, and passes everything on."""
+
+    def __init__(self, report: Report) -> None:
+        self.report = report
+        self.said: InputError | None = None
+
+    def __call__(self, kind: str, error: InputError) -> None:
+        if kind == "rows-left-out":
+            self.said = error
+        self.report(kind, error)
 
 
 def plain_splits(splits: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, ...]]:

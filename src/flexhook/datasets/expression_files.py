@@ -116,7 +116,10 @@ def read_object(
 
     def fail(problem: str, *keys: str, kind: str = "bad-expression", expected: str = _SHAPE) -> None:
         line = line_of_key(text, *keys)
-        report(kind, InputError(problem, file=path, line=line, expected=expected, hint="Mend or restore the file"))
+        hint = "Mend or restore the file"
+        if "before the first frame" in problem:
+            hint = "Set data.reader.expressions.first_frame to the files' first frame number, or mend the file"
+        report(kind, InputError(problem, file=path, line=line, expected=expected, hint=hint))
 
     pieces = referents.cut(text, key)
     if pieces is not None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from flexhook.datasets.expression_files import Annotation, read_expression_file
-from flexhook.datasets.naming import VideoPath
+from flexhook.datasets.naming import VideoPath, hidden, is_hidden
 from flexhook.datasets.parts import Expressions, VideoPlace
 from flexhook.datasets.problems import Report, strict
 from flexhook.errors import InputError
@@ -37,7 +37,8 @@ class ExpressionFolder(Expressions):
 
     def files(self, video: VideoPlace) -> list[Path]:
         """The expression files of a video."""
-        return sorted(self._folder.resolve(video.root, video.key).glob("*.json"))
+        found = self._folder.resolve(video.root, video.key).glob("*.json")
+        return sorted(path for path in found if not is_hidden(path.name))
 
     def exists(self, video: VideoPlace) -> bool:
         """Whether the video has a folder."""
@@ -59,11 +60,14 @@ def read_expression_folder(folder: Path, video: str, *, first_frame: int = 0, re
     hint = "Check data.root and data.reader.expressions.folder"
     expected = "one JSON file per expression, <slug>.json"
     try:
-        names = sorted(e.name for e in folder.iterdir() if not e.name.startswith("."))
+        names = sorted(e.name for e in folder.iterdir())
     except OSError:
         problem = "the folder of expressions does not exist or cannot be listed"
         report("missing-folder", InputError(problem, file=folder, expected=expected, hint=hint))
         return []
+    for name in filter(is_hidden, names):
+        report("hidden-file", hidden(folder / name))
+    names = [name for name in names if not is_hidden(name)]
     for name in names:
         if not name.endswith(".json"):
             error = InputError("the file is not an expression", file=folder / name, expected=expected)

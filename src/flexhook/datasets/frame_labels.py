@@ -54,6 +54,10 @@ class FrameLabels(Truth):
         """The label files of a video."""
         return [Path(path) for path in self.pattern.files(video.root, video.key, ignore).values()]
 
+    def place_of(self, video: VideoPlace, frame: int) -> tuple[Path, int | None]:
+        """The label file of a 0-based frame."""
+        return self.pattern.path(video.root, video.key, frame), None
+
 
 def read_frame_labels(
     files: Mapping[int, str],

@@ -38,7 +38,8 @@ def check_images(
 
     def look(path: str) -> tuple[str, tuple[int, int] | InputError | None]:
         if not os.path.isfile(path):
-            problem, hint = "the image does not exist", "Restore it: frames are counted by their numbers"
+            problem = "the image does not exist"
+            hint = "Restore it, or set data.reader.images.first_frame: frames are counted by their numbers"
             return "missing-image", InputError(problem, file=path, expected="one image per frame", hint=hint)
         if mode == "none":
             return "", None

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from flexhook.datasets.naming import VideoPath
 from flexhook.datasets.parts import Truth, VideoPlace
-from flexhook.datasets.problems import Report, strict
+from flexhook.datasets.problems import Report, ignore, strict
 from flexhook.datasets.text_files import number, number_lines
 from flexhook.errors import InputError
 from flexhook.structures import TrackSet
@@ -59,6 +59,12 @@ class KittiLabels(Truth):
     def files(self, video: VideoPlace) -> list[Path]:
         """The label file of a video."""
         return [self._path.resolve(video.root, video.key)]
+
+    def place_of(self, video: VideoPlace, frame: int) -> tuple[Path, int | None]:
+        """The label file of a video, and the line of the first row of a 0-based frame."""
+        path, wanted = self._path.resolve(video.root, video.key), str(frame + self.first_frame)
+        lines = number_lines(path, report=ignore, words=True)
+        return path, next((line for line, fields in lines if fields[0] == wanted), None)
 
 
 def read_kitti_labels(

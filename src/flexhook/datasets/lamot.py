@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from flexhook.datasets.expression_files import Annotation, read_object
+from flexhook.datasets.naming import hidden, is_hidden
 from flexhook.datasets.parts import Expressions, VideoList, VideoPlace
 from flexhook.datasets.problems import Report, strict
 from flexhook.errors import ConfigError, InputError
@@ -52,6 +53,7 @@ class LamotAnnotations(Expressions):
         self.first_frame, self.split_words = int(self.first_frame), bool(self.split_words)
         self._files: dict[str, list[tuple[int, Path]]] = {}
         self._stray: list[Path] = []
+        self._hidden: list[Path] = []
         self._empty: list[str] = []
         if self.split_words:
             split_words("check that wordninja is there")
@@ -62,7 +64,7 @@ class LamotAnnotations(Expressions):
         Raises:
             InputError: Two sequences have one name.
         """
-        self._files, self._stray = {}, []
+        self._files, self._stray, self._hidden = {}, [], []
         found = {split: self._find(root / folder) for split, folder in self.folders.items()}
         self._empty = [split for split, keys in found.items() if not keys]
         splits = _hold_out({split: sorted(keys) for split, keys in found.items()}, self.validation_share)
@@ -89,6 +91,8 @@ class LamotAnnotations(Expressions):
         named = "files named <sequence>_<number>.json"
         for path in self._stray:
             report("stray-file", InputError("the file is no annotation and is not read", file=path, expected=named))
+        for path in self._hidden:
+            report("hidden-file", hidden(path))
         for split in self._empty:
             problem = f"there is no annotation of the split {split}"
             hint = "Set data.root to the folder that holds annotations_v1, or correct the reader's annotation folders"
@@ -100,9 +104,11 @@ class LamotAnnotations(Expressions):
         found: dict[str, str] = {}
         for path in sorted(folder.rglob("*")):
             match = _NAME.fullmatch(path.name)
+            if any(map(is_hidden, path.relative_to(folder).parts)):
+                self._hidden += [] if path.is_dir() else [path]
+                continue
             if match is None:
-                if not path.is_dir() and not path.name.startswith("."):
-                    self._stray.append(path)
+                self._stray += [] if path.is_dir() else [path]
                 continue
             name, key = match["sequence"], (path.parent.relative_to(folder) / match["sequence"]).as_posix()
             if found.setdefault(name, key) != key:

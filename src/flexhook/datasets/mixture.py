@@ -26,6 +26,8 @@ class Mixture:
         self.sources = {str(name): reader for name, reader in sources.items() if reader is not None}
         if not self.sources:
             raise ConfigError("the mixture has no source", hint="Set data.reader.sources")
+        for source, reader in self.sources.items():
+            reader.key = f"data.reader.sources.{source}"
         self._source_of: dict[str, str] = {}
         splits: dict[str, list[str]] = {}
         for source, reader in self.sources.items():
@@ -65,7 +67,7 @@ class Mixture:
 
     def datasets(self) -> dict[str, Dataset]:
         """The sources by their configuration key."""
-        return {f"data.reader.sources.{source}": dataset for source, dataset in self.sources.items()}
+        return {dataset.key: dataset for dataset in self.sources.values()}
 
     def dataset(self, name: str) -> Dataset:
         """The source that has a video.

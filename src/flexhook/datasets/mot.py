@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from flexhook.datasets.mot_rows import MotRows, Remedies, read_rows, row_error, without_identity
+from flexhook.datasets.mot_rows import MotRows, Remedies, dropped, read_rows, row_error, without_identity
 from flexhook.datasets.problems import Report, strict
 from flexhook.datasets.text_files import read_text
 from flexhook.errors import ConfigError, InputError
@@ -34,7 +34,7 @@ def read_mot(
 ) -> TrackSet:
     """Read one file of tracks; an empty file is a set without observations.
 
-    The dialects of :func:`flexhook.datasets.mot_rows.mot_lines` are read.
+    The dialects of :func:`flexhook.datasets.mot_lines.mot_lines` are read.
 
     Args:
         path: The file.
@@ -61,10 +61,12 @@ def read_mot(
     identity = rows.table[:, 1]
     if unidentified == "detections" and detection.all():
         identity, detection = np.arange(len(detection), dtype=np.float64), np.zeros(len(detection), bool)
-    if unidentified != "drop":
-        for line in rows.line[detection].tolist():
-            kind, problem = without_identity()
-            report(kind, row_error(kind, problem, path, line, first_frame, remedies or Remedies()))
+    lines = rows.line[detection].tolist()
+    if unidentified == "drop" and lines:
+        report("dropped-rows", dropped(path, lines[0], len(lines), "have no identity (-1)"))
+    for line in lines if unidentified != "drop" else ():
+        kind, problem = without_identity()
+        report(kind, row_error(kind, problem, path, line, first_frame, remedies or Remedies()))
     keep = ~detection
     if min_confidence is not None:
         keep &= rows.table[:, 6] >= min_confidence
@@ -116,6 +118,7 @@ def read_mot_truth(
     first_frame: int = 1,
     classes: Mapping[int, str] | None = None,
     frame_of: Mapping[int, int] | None = None,
+    drop_empty: bool = False,
     report: Report = strict,
 ) -> TrackSet:
     """The true trajectories of one video, ``frame,id,x,y,w,h,flag,class,...`` (MOT17, DanceTrack, SportsMOT, VisDrone).
@@ -128,15 +131,17 @@ def read_mot_truth(
             category.
         frame_of: 0-based frame by the file's frame number, for files that number frames in another way; rows of
             frames that are not in it are left out.
+        drop_empty: Leave out boxes 0 wide or 0 high instead of refusing them.
         report: Receives what is wrong.
 
     Raises:
         InputError: The file is missing or a row that counts is malformed (:func:`read_mot`) or has no identity.
     """
-    remedies = Remedies("data.reader.truth.first_frame", None, None)
+    truth = "data.reader.truth"
+    remedies = Remedies(f"{truth}.first_frame", f"{truth}.empty_boxes=drop", None, f"{truth}.classes")
     numbers = None if classes is None else list(classes)
     least = first_frame if frame_of is None else 0
-    rows = read_rows(path, least, report, is_truth=True, classes=numbers, remedies=remedies)
+    rows = read_rows(path, least, report, is_truth=True, classes=numbers, drop_empty=drop_empty, remedies=remedies)
     for line in rows.line[rows.table[:, 1] < 0].tolist():
         kind, problem = without_identity()
         report(kind, row_error(kind, problem, path, line, least, remedies))

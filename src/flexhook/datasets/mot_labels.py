@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from flexhook.datasets.mot import plain_classes, read_mot_truth
+from flexhook.datasets.mot_lines import line_of_frame
 from flexhook.datasets.naming import VideoPath
 from flexhook.datasets.parts import Truth, VideoPlace, one_of
 from flexhook.datasets.problems import Report, strict
@@ -22,6 +23,7 @@ class MotLabels(Truth):
         first_frame: Number of the first frame in the files.
         numbering: Whether the files count frames (``"frame"``) or name them as the images do (``"image"``).
         classes: Names of the classes that count (:func:`flexhook.datasets.mot.read_mot_truth`).
+        empty_boxes: What to do with boxes that are 0 wide or 0 high: ``"error"`` or ``"drop"``.
 
     Raises:
         ConfigError: An argument is unknown or malformed.
@@ -31,11 +33,13 @@ class MotLabels(Truth):
     first_frame: int = 1
     numbering: str = "frame"
     classes: Mapping[int, str] | None = None
+    empty_boxes: str = "error"
 
     def __post_init__(self) -> None:
         self._path, self.first_frame = VideoPath(self.path), int(self.first_frame)
         self.numbering = one_of("truth.numbering", self.numbering, ("frame", "image"))
         self.classes = plain_classes(self.classes)
+        self.empty_boxes = one_of("truth.empty_boxes", self.empty_boxes, ("error", "drop"))
 
     def read(self, video: VideoPlace, report: Report = strict) -> TrackSet:
         """The ``gt.txt`` of a video, as trajectories."""
@@ -48,9 +52,15 @@ class MotLabels(Truth):
             first_frame=self.first_frame,
             classes=self.classes,
             frame_of=frame_of,
+            drop_empty=self.empty_boxes == "drop",
             report=report,
         )
 
     def files(self, video: VideoPlace) -> list[Path]:
         """The ``gt.txt`` of a video."""
         return [self._path.resolve(video.root, video.key)]
+
+    def place_of(self, video: VideoPlace, frame: int) -> tuple[Path, int | None]:
+        """The ``gt.txt`` of a video, and the line of the first row of a 0-based frame."""
+        path = self._path.resolve(video.root, video.key)
+        return path, line_of_frame(path, frame + self.first_frame) if self.numbering == "frame" else None

@@ -1,4 +1,4 @@
-"""Rows of MOTChallenge files, ``frame,id,x,y,w,h[,confidence[,class,...]]``: the dialects that tools write, and the rules."""
+"""Rows of MOTChallenge files, ``frame,id,x,y,w,h[,confidence[,class,...]]``, and the rules for them."""
 
 from __future__ import annotations
 
@@ -9,20 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
+from flexhook.datasets.mot_lines import LEAST, MOST, ROW, mot_lines
 from flexhook.datasets.problems import Report, strict
-from flexhook.datasets.text_files import read_text
 from flexhook.errors import InputError
 
-#: Fewest and most columns of a row.
-LEAST, MOST = 6, 10
-ROW = "rows `frame,id,x,y,w,h[,confidence,...]` of 6 to 10 numbers in pixels, as many in every row"
-#: Names of the first six columns that a header may give.
-_HEADER: tuple[frozenset[str], ...] = tuple(
-    frozenset(names.split())
-    for names in ("frame frame_id frameid frame_number fn", "id track_id trackid tid identity object_id track",
-                  "x left bb_left bbox_left xmin x1", "y top bb_top bbox_top ymin y1", "w width bb_width bbox_width",
-                  "h height bb_height bbox_height")
-)  # fmt: skip
 #: Numbers with decimal commas between white space.
 _BLANKS = re.compile(r"(?=.*,)[-+]?\d+(,\d+)?(\s+[-+]?\d+(,\d+)?)+")
 DECIMAL_COMMAS = "it has decimal commas, and its fields are separated by "
@@ -39,11 +29,13 @@ class Remedies:
         first_frame: Option for the number of the first frame.
         empty_boxes: Option that leaves out boxes without area.
         unidentified: Option that leaves out rows with identity -1.
+        classes: Option that names the classes that count.
     """
 
     first_frame: str = "tracker.first_frame"
     empty_boxes: str | None = "tracker.empty_boxes=drop"
     unidentified: str | None = "tracker.unidentified=drop"
+    classes: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,6 +81,7 @@ def read_rows(
     Raises:
         InputError: See :func:`flexhook.datasets.mot.read_mot`.
     """
+    remedies = remedies or Remedies()
     lines = mot_lines(path, report)
     number = np.array([k for k, line in enumerate(lines, 1) if line and not line.isspace()], np.int64)
     table, columns, problems = parse_lines([lines[k - 1] for k in number.tolist()])
@@ -98,83 +91,43 @@ def read_rows(
         if classes is not None:
             counted &= (columns < 8) | np.isin(table[:, 7], list(classes))
     counted[list(problems)] = False
+    if is_truth:
+        left = np.ones(len(table), bool)
+        left[list(problems)] = False
+        _report_left_out(path, table[left & ~counted], int(counted.sum()), report, remedies)
     problems |= find_problems(table, counted, first_frame)
     sound = counted.copy()
     sound[list(problems)] = False
     problems = _repeated(table, sound) | _other_columns(columns, sound) | problems
+    empty = []
     for row in sorted(problems):
         kind, problem = problems[row]
-        if kind == "bad-box" and drop_empty and table[row, 4:6].min() == 0:
-            kind = "empty-box"
-        report(kind, row_error(kind, problem, path, int(number[row]), first_frame, remedies or Remedies()))
         counted[row] = False
+        if kind == "bad-box" and drop_empty and table[row, 4:6].min() == 0:
+            empty.append(row)
+        else:
+            report(kind, row_error(kind, problem, path, int(number[row]), first_frame, remedies))
+    if empty:
+        report("dropped-rows", dropped(path, int(number[empty[0]]), len(empty), "have a box without area"))
     return MotRows(table, number).select(counted)
 
 
-def mot_lines(path: str | Path, report: Report = strict) -> list[str]:
-    """The lines of a MOT file with fields separated by commas, in whatever dialect it is written.
-
-    Read are a byte order mark, all line ends, fields separated by semicolons or white space, a comma after the last field of
-    every row, lines that begin with ``#``, and a header that names ``frame,id,x,y,w,h`` in this order; the latter two become
-    empty lines.
-
-    Raises:
-        InputError: The file is missing, not UTF-8, JSON, KITTI's labels, or has a header with other columns.
-    """
-    text = read_text(path, report)
-    if not text:
-        return []
-    lines = text.split("\n")
-    if lines[-1]:
-        problem = "the last line has no line end: the file may be truncated"
-        report("unfinished-line", InputError(problem, file=path, line=len(lines), hint="Compare it with its source"))
-    if "#" in text:
-        lines = ["" if line.lstrip().startswith("#") else line for line in lines]
-    first = next((k for k, line in enumerate(lines) if line and not line.isspace()), None)
-    if first is None:
-        return []
-    other = _other_format(lines[first].strip())
-    if other:
-        report("wrong-columns", InputError(other, file=path, line=first + 1, expected=ROW, hint="Convert it to MOT rows"))
-        return []
-    if ";" in lines[first]:
-        lines = [line if "," in line else line.replace(";", ",") for line in lines]
-    elif "," not in lines[first]:
-        lines = [line if "," in line else ",".join(line.split()) for line in lines]
-    words = any(map(str.isalpha, lines[first])) and not any(map(_is_number, lines[first].split(",")))
-    if words and lines[first].count(",") >= LEAST - 1:
-        _check_header(lines[first], path, first + 1, report)
-        lines[first] = ""
-    last = next((line.rstrip() for line in reversed(lines) if line and not line.isspace()), "")
-    if last.endswith(",") and all(line.rstrip().endswith(",") for line in lines if line and not line.isspace()):
-        lines = [line.rstrip()[:-1] for line in lines]
-    return lines
+def _report_left_out(path: str | Path, left: np.ndarray, kept: int, report: Report, remedies: Remedies) -> None:
+    """Note how many rows of ground truth are left out by flag and by class; (k, 10) as in :class:`MotRows`."""
+    if not len(left):
+        return
+    off = left[:, 6] == 0
+    reasons = [f"{off.sum()} with flag 0"] if off.any() else []
+    for number, count in zip(*np.unique(left[~off, 7], return_counts=True), strict=True):
+        reasons.append(f"{count} of class {number:g}")
+    problem = f"{len(left)} of {len(left) + kept} rows are left out: {', '.join(reasons)}"
+    hint = f"{remedies.classes} names the classes that count, null keeps all" if remedies.classes and not off.all() else None
+    report("rows-left-out", InputError(problem, file=path, hint=hint))
 
 
-def _other_format(line: str) -> str | None:
-    """What a file is whose first line this is, where that is known and no MOT file."""
-    fields = line.split()
-    if line[0] in "[{":
-        return "the file is JSON"
-    if len(fields) in (17, 18) and fields[2].isalpha() and "," not in line:
-        return "the file has KITTI's label format, `frame id type truncated occluded alpha x1 y1 x2 y2 ...`"
-    return None
-
-
-def _check_header(line: str, path: str | Path, number: int, report: Report) -> None:
-    names = [name.strip().strip("\"'").lower() for name in line.split(",")]
-    if not all(name in known for name, known in zip(names, _HEADER, strict=False)):
-        problem = f"the line {line[:80]!r} is a header whose columns are not known"
-        hint = "Remove the header if the columns are frame, id, x, y, w, h, ..., else reorder them"
-        report("not-a-number", InputError(problem, file=path, line=number, expected=ROW, hint=hint))
-
-
-def _is_number(field: str) -> bool:
-    try:
-        float(field)
-    except ValueError:
-        return False
-    return True
+def dropped(path: str | Path, line: int, count: int, why: str) -> InputError:
+    """The notice of rows that an option leaves out; ``line`` is that of the first."""
+    return InputError(f"{count} rows are left out that {why}, this one first", file=path, line=line)
 
 
 def parse_lines(lines: Sequence[str]) -> tuple[np.ndarray, np.ndarray, Problems]:

@@ -7,13 +7,24 @@ from pathlib import Path
 from string import Formatter
 from typing import Protocol
 
-from flexhook.datasets.problems import MOST_FRAMES, Report, strict
+from flexhook.datasets.problems import Report, strict
 from flexhook.errors import ConfigError, InputError
+from flexhook.structures.video import MOST_FRAMES
 
 IMAGE_SUFFIXES = ("png", "jpg", "jpeg", "bmp", "webp")
 _FORMS = {"video": "", "ext": "", "frame": r"(0?[0-9]{1,2}d?)?"}  # of format specifications, by field
 NUMBERINGS = ("number", "rank")
 _FIELDS = "Fields are {video} and, in the last part of the path, {frame} (as in {frame:06d}) and {ext}; * is any folder"
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a file or folder is none of a dataset, by its name: hidden, or the one in which macOS keeps such files."""
+    return name.startswith(".") or name == "__MACOSX"
+
+
+def hidden(path: Path) -> InputError:
+    """The note that a hidden file is left out."""
+    return InputError("the file is hidden and is left out (macOS writes `._*` files beside others)", file=path)
 
 
 class VideoPath:
@@ -90,13 +101,17 @@ class FramePattern:
         first_frame: Number that the files give to the first frame of a video.
         numbering: Whether the number in a name is the frame's number (``"number"``), or only the order of the names
             tells the frame (``"rank"``; videos of which some frames were extracted, such as TAO's).
+        step: Only every ``step``-th file from the first frame on is a frame, where the folder has the files of more frames
+            than the labels; a larger value keeps fewer.
 
     Raises:
-        ConfigError: The pattern has no ``{frame}`` in its last part, or an unknown field.
+        ConfigError: The pattern has no ``{frame}`` in its last part, or an unknown field, or the step is below 1.
     """
 
-    def __init__(self, pattern: str, first_frame: int = 0, numbering: str = "number") -> None:
-        self.pattern, self.first_frame, self.numbering = str(pattern), int(first_frame), numbering
+    def __init__(self, pattern: str, first_frame: int = 0, numbering: str = "number", step: int = 1) -> None:
+        self.pattern, self.first_frame, self.numbering, self.step = str(pattern), int(first_frame), numbering, int(step)
+        if self.step < 1:
+            raise ConfigError(f"the step of '{pattern}' is {step}", expected="a whole number from 1 on")
         if numbering not in NUMBERINGS:
             raise ConfigError(f"the numbering of '{pattern}' is {numbering!r}", expected=f"one of {', '.join(NUMBERINGS)}")
         folder, _, self._name = self.pattern.rpartition("/")
@@ -106,7 +121,7 @@ class FramePattern:
             raise ConfigError(f"the file pattern '{self.pattern}' has no {{frame}} in its last part", hint=_FIELDS)
 
     def __repr__(self) -> str:
-        return f"FramePattern({self.pattern!r}, {self.first_frame}, {self.numbering!r})"
+        return f"FramePattern({self.pattern!r}, {self.first_frame}, {self.numbering!r}, {self.step})"
 
     def folder(self, root: Path, video: str) -> Path:
         """The folder that holds the files of ``video``."""
@@ -114,7 +129,7 @@ class FramePattern:
 
     def path(self, root: Path, video: str, frame: int) -> Path:
         """The path that frame ``frame`` (0-based) would have; an open suffix is taken to be ``png``."""
-        name = self._name.format(video=Path(video).name, frame=frame + self.first_frame, ext="png")
+        name = self._name.format(video=Path(video).name, frame=frame * self.step + self.first_frame, ext="png")
         return self.folder(root, video) / name
 
     def files(self, root: Path, video: str, report: Report = strict) -> dict[int, str]:
@@ -132,12 +147,12 @@ class FramePattern:
                 problem = f"the file numbers frame {number}, which is before the first frame {self.first_frame}"
                 hint = "Correct the first frame in the data configuration"
                 report("bad-frame", InputError(problem, file=path, hint=hint))
-            elif number - self.first_frame >= MOST_FRAMES:
+            elif number - self.first_frame >= MOST_FRAMES * self.step:
                 problem, expected = f"the file numbers frame {number}", f"at most {MOST_FRAMES:,} frames in a video"
                 hint = "Remove it; where only the order of the names tells the frame, set the numbering to rank"
                 report("bad-frame", InputError(problem, file=path, expected=expected, hint=hint))
             else:
-                frames[number - self.first_frame] = path
+                frames[(number - self.first_frame) // self.step] = path
         return frames
 
     def numbers(self, root: Path, video: str, report: Report = strict) -> dict[int, str]:
@@ -157,7 +172,8 @@ class FramePattern:
         expression = self._expression(Path(video).name)
         found: dict[int, str] = {}
         for name in names:
-            if name.startswith("."):
+            if is_hidden(name):
+                report("hidden-file", hidden(folder / name))
                 continue
             match = expression.fullmatch(name)
             if match is None:
@@ -170,7 +186,28 @@ class FramePattern:
                 report("duplicate-file", error)
             else:
                 found[int(match["frame"])] = f"{folder}/{name}"
-        return dict(sorted(found.items()))
+        in_order = sorted(found.items())
+        if self.numbering == "rank":
+            return dict(in_order[:: self.step])
+        return {number: path for number, path in in_order if (number - self.first_frame) % self.step == 0}
+
+    def proposal(self, root: Path, video: str) -> tuple[str, str] | None:
+        """A pattern that fits the images of a video, where none is named as this one says.
+
+        Returns:
+            The name of an image, and the pattern; None where the names have no number that alone tells them apart.
+        """
+        try:
+            names = sorted(entry.name for entry in self.folder(root, video).iterdir() if not is_hidden(entry.name))
+        except OSError:
+            return None
+        suffix = re.compile(rf"(.*?)([0-9]+)\.(?i:{'|'.join(IMAGE_SUFFIXES)})")
+        found = [match for match in map(suffix.fullmatch, names) if match]
+        if len({match[1] for match in found}) != 1 or {"{", "}"} & set(found[0][1]):
+            return None
+        widths = {len(match[2]) for match in found}
+        frame = f"{{frame:0{min(widths)}d}}" if any(match[2].startswith("0") for match in found) else "{frame}"
+        return found[0][0], f"{self.pattern.rpartition('/')[0]}/{found[0][1]}{frame}.{{ext}}".lstrip("/")
 
     def _expression(self, video: str) -> re.Pattern[str]:
         parts = re.split(r"(\{[^}]*\})", self._name)

@@ -70,6 +70,10 @@ class Truth(Protocol):
         """Whether there are labels of the video."""
         return any(path.exists() for path in self.files(video))
 
+    def place_of(self, video: VideoPlace, frame: int) -> tuple[Path, int | None]:
+        """The file that labels a 0-based frame, and its line where that is known, for messages."""
+        return next(iter(self.files(video)), video.root), None
+
     def annotations(self, video: VideoPlace, report: Report = strict) -> list[Annotation]:
         """Expressions that the labels themselves name, of layouts whose labels do."""
         return []

@@ -7,12 +7,12 @@ both judge a file by the same code.
 
 from __future__ import annotations
 
+import logging
 from typing import Protocol
 
 from flexhook.errors import InputError
 
-#: A frame number from here on is a mistake: ten hours at 30 frames per second, and every frame has an entry in lists.
-MOST_FRAMES = 10**6
+log = logging.getLogger(__name__)
 
 #: Severity of each kind: an "error" makes results wrong, a "warning" may, a "note" is worth knowing.
 SEVERITY: dict[str, str] = {
@@ -64,7 +64,11 @@ SEVERITY: dict[str, str] = {
     "duplicate-expression": "warning",
     "long-sentence": "warning",
     "empty-tracker": "warning",
-    "empty-box": "warning",
+    "dropped-rows": "warning",
+    "labels-end-early": "warning",
+    "too-many-images": "error",
+    "rows-left-out": "note",
+    "hidden-file": "note",
     "frame-without-label": "note",
     "similar-expression": "note",
     "no-expression-file": "note",
@@ -80,13 +84,15 @@ class Report(Protocol):
 
 
 def strict(kind: str, error: InputError) -> None:
-    """The report of a plain reading: raise what would make results wrong, pass over the rest.
+    """The report of a plain reading: raise what would make results wrong, tell which rows an option drops, pass over the rest.
 
     Raises:
         InputError: ``kind`` is an error.
     """
     if SEVERITY[kind] == "error":
         raise error
+    if kind == "dropped-rows":
+        log.warning("%s", error)
 
 
 def ignore(kind: str, error: InputError) -> None:

@@ -10,6 +10,7 @@ from PIL import Image, UnidentifiedImageError
 
 from flexhook.datasets.naming import Images, VideoPath
 from flexhook.datasets.problems import ignore
+from flexhook.datasets.text_files import read_text
 from flexhook.errors import ConfigError, InputError
 
 _HINT = "Set data.reader.sizes"
@@ -72,6 +73,14 @@ class FrameSizes:
             expected = "(height, width) of its original frame"
             raise ConfigError(f"the size of video {name} is not configured", expected=expected, hint=_HINT)
         return size
+
+    def place_of_length(self, root: Path, key: str) -> tuple[Path | None, int | None]:
+        """The ``seqinfo.ini`` of a video and the line that tells its length; None where the configuration tells."""
+        if self.seqinfo is None:
+            return None, None
+        path = self.seqinfo.resolve(root, key)
+        lines = (read_text(path, ignore) or "").split("\n")
+        return path, next((k for k, line in enumerate(lines, 1) if line.strip().lower().startswith("seqlength")), None)
 
     def length(self, root: Path, name: str, key: str | None = None) -> int | None:
         """Number of frames of a video as its ``seqinfo.ini`` or the configuration gives it; None where neither does."""

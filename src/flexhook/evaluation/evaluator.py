@@ -10,14 +10,17 @@ from typing import Any
 import numpy as np
 from scipy.sparse import csr_array
 
+from flexhook.datasets.sequence_list import SequenceList, few
 from flexhook.errors import InputError
 from flexhook.evaluation.evaluation import Evaluation, SequenceInfo
+from flexhook.evaluation.hints import Hints
 from flexhook.evaluation.jobs import Job, statistics
 from flexhook.evaluation.oracle import judged_rows, oracle_labels
 from flexhook.evaluation.overlaps import Boxes
 from flexhook.evaluation.statistics import Statistics
 from flexhook.evaluation.trackeval_folder import Rules, read_trackeval_folder
 from flexhook.structures import Expression, ExpressionResult, Results, Video
+from flexhook.structures.result_check import check_last_frame
 from flexhook.structures.result_files import AGAIN
 
 Progress = Callable[[str], None]
@@ -30,6 +33,7 @@ def evaluate_videos(
     engine: str = "fast",
     processes: int = 1,
     progress: Progress | None = None,
+    hints: Hints | None = None,
 ) -> Evaluation:
     """Evaluate results: every expression of a video is one sequence, for the method, the oracle and accept-all.
 
@@ -44,12 +48,14 @@ def evaluate_videos(
         engine: ``"fast"`` or ``"trackeval"``, see :func:`flexhook.evaluation.jobs.statistics`.
         processes: Number of processes that share the sequences.
         progress: Is told of every finished video.
+        hints: Looks for what may make scores low.
 
     Returns:
         The evaluation; without oracle and accept-all where a video's results do not keep rejected candidates.
 
     Raises:
-        InputError: There is no sequence, or results do not cover exactly the expressions of their video.
+        InputError: There is no sequence, or results do not cover exactly the expressions of their video, or name a frame that
+            it does not have.
     """
     infos: list[tuple[SequenceInfo, ...]] = []  # of each job
     labels: list[np.ndarray] = []
@@ -61,12 +67,15 @@ def evaluate_videos(
         for video, results in videos:
             _check_expressions(video, results)
             limits = limits and results.keeps_rejected
-            covered = 0
+            covered, looked = 0, hints is None
             for items in by_tracks(results):
-                job, counts = _job(video, items, judge_last_observation)
+                job, counts = _job(video, items, judge_last_observation, results.file)
                 infos.append(_infos(video, [item.expression for item in items]))
                 labels.append(counts)
                 covered += len(items)
+                if hints is not None and not looked and len(job.tracks):
+                    hints.look(video.name, job.truth, job.tracks, video.size)
+                    looked = True
                 last.append((video.name, covered) if covered == len(results) else ("", 0))
                 yield job
 
@@ -116,15 +125,19 @@ def _label_columns(video: Video, slugs: Iterable[str]) -> csr_array:
     return csr_array(video.labels.tocsc()[:, [column[slug] for slug in slugs]])
 
 
-def _job(video: Video, items: list[ExpressionResult], judge_last: bool) -> tuple[Job, np.ndarray]:
+def _job(
+    video: Video, items: list[ExpressionResult], judge_last: bool, file: Path | None = None
+) -> tuple[Job, np.ndarray]:
     """Sequences of method, oracle and accept-all, one after the other, and (E, 3) counts of label decisions.
 
     Args:
         video: The video.
         items: Expressions with the same candidates.
         judge_last: As ``judge_last_observation``.
+        file: The file of the results, for messages.
     """
     tracks = items[0].tracks
+    check_last_frame(tracks.frame, video.num_frames, video.name, file, AGAIN)
     labels = _label_columns(video, (item.expression.slug for item in items))
     judged = judged_rows(tracks, judge_last)
     everything = [np.flatnonzero(judged)] * len(items)
@@ -142,15 +155,17 @@ def _check_expressions(video: Video, results: Results) -> None:
         if known.get(slug) != sentence:
             raise InputError(
                 f"the expression '{sentence}' was scored for video {video.name}, whose data do not have it",
+                file=results.file,
                 expected="scores of the video's own expressions",
                 hint=AGAIN,
             )
     missing = [slug for slug in known if slug not in scored]
     if missing:
         raise InputError(
-            f"{len(missing)} of the {len(known)} expressions of video {video.name} have no scores, '{missing[0]}' among them",
+            f"{len(missing)} of the {len(known)} expressions of video {video.name} have no scores: {few(missing, 20)}",
+            file=results.file,
             expected="scores of all of them",
-            hint=AGAIN,
+            hint=f"{AGAIN}; `flexhook evaluate ... missing=empty` counts them as nothing predicted",
         )
 
 
@@ -195,6 +210,8 @@ def evaluate_folder(
     engine: str = "fast",
     processes: int = 1,
     progress: Progress | None = None,
+    hints: Hints | None = None,
+    sequences: SequenceList | None = None,
 ) -> FolderEvaluation:
     """Evaluate a folder of ``<video>/<slug>/{gt,predict}.txt``.
 
@@ -204,14 +221,18 @@ def evaluate_folder(
         engine: See :func:`evaluate_videos`, for the following arguments, too.
         processes: Number of processes.
         progress: Is told of every finished video.
+        hints: Looks for what may make scores low.
+        sequences: The sequences that count; None for all.
 
     Raises:
-        InputError: The folder or a file is missing or malformed.
+        InputError: The list names a sequence that is not there, the folder or a file is missing or malformed.
     """
     names: list[list[str]] = []
 
     def jobs() -> Iterator[Job]:
-        for content in read_trackeval_folder(folder, rules):
+        for content in read_trackeval_folder(folder, rules, sequences):
+            if hints is not None:
+                hints.look(content.video, content.job.truth, content.job.tracks)
             names.append([f"{content.video}+{slug}" for slug in content.slugs])
             yield content.job
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -9,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 
-from flexhook.datasets.mot import format_mot
 from flexhook.datasets.mot_rows import (
     ROW,
     Problems,
@@ -22,12 +22,15 @@ from flexhook.datasets.mot_rows import (
     row_error,
     without_identity,
 )  # fmt: skip
+from flexhook.datasets.naming import is_hidden
+from flexhook.datasets.sequence_list import SequenceList, few
 from flexhook.errors import ConfigError, InputError
 from flexhook.evaluation.jobs import Job
 from flexhook.evaluation.overlaps import Boxes
-from flexhook.structures import TrackSet
+from flexhook.structures import Expression
 from flexhook.structures.boxes import xywh_to_xyxy
-from flexhook.structures.files import atomic_folder
+
+log = logging.getLogger(__name__)
 
 FILES = ("gt.txt", "predict.txt")
 
@@ -47,31 +50,30 @@ class VideoFolder:
     job: Job
 
 
-def find_sequences(folder: str | Path) -> dict[str, list[Path]]:
+def find_sequences(folder: str | Path, missing: str = "error") -> dict[str, list[Path]]:
     """The sequence folders below ``folder``, by video.
 
     A video's name is its path, without the part that all videos share (``TAO/a`` and ``TAO/b`` are ``a`` and
     ``b``).
+
+    Args:
+        folder: The results folder.
+        missing: What to do with sequences that have no ``predict.txt``: ``"error"``, or ``"empty"``: nothing is predicted.
 
     Raises:
         InputError: The folder is missing or empty, or a sequence lacks one of its files.
     """
     folder = Path(os.path.abspath(folder))
     found: dict[Path, list[Path]] = {}
+    lacking: dict[str, list[Path]] = {name: [] for name in FILES}
     for place, folders, files in os.walk(folder, followlinks=True):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        folders[:] = sorted(name for name in folders if not is_hidden(name))
         if folders and not set(FILES) & set(files):
             continue
         if Path(place) == folder and not files:
             break
         for name in FILES:
-            if name not in files:
-                raise InputError(
-                    "the file does not exist",
-                    file=Path(place) / name,
-                    expected=ROW,
-                    hint="An expression without predictions has an empty predict.txt",
-                )
+            lacking[name] += [] if name in files else [Path(place)]
         found.setdefault(Path(place).parent, []).append(Path(place))
     if not found:
         raise InputError(
@@ -79,25 +81,42 @@ def find_sequences(folder: str | Path) -> dict[str, list[Path]]:
             file=folder,
             expected="<video>/<expression>/gt.txt and predict.txt in it",
         )
+    for name, places in lacking.items():
+        if places and (name == FILES[0] or missing == "error"):
+            said = few((place.relative_to(folder).as_posix() for place in places), 20)
+            hint = "An expression that refers to nothing has an empty gt.txt"
+            if name != FILES[0]:
+                hint = "An expression without predictions has an empty predict.txt; missing=empty counts absent ones as such"
+            raise InputError(f"{len(places)} of {sum(map(len, found.values()))} sequences have no {name}: {said}",
+                             file=places[0] / name, expected=ROW, hint=hint)
     shared = os.path.commonpath([video.parent for video in found])
     return {video.relative_to(shared).as_posix(): sequences for video, sequences in found.items()}
 
 
-def read_trackeval_folder(folder: str | Path, rules: Rules | None = None) -> Iterator[VideoFolder]:
+def read_trackeval_folder(
+    folder: str | Path, rules: Rules | None = None, listed: SequenceList | None = None
+) -> Iterator[VideoFolder]:
     """Read a results folder video by video; rows that several files share are parsed once.
 
-    The files may be in any dialect of :func:`flexhook.datasets.mot_rows.mot_lines`. True rows whose confidence (seventh
+    The files may be in any dialect of :func:`flexhook.datasets.mot_lines.mot_lines`. True rows whose confidence (seventh
     column) is 0 are left out, whatever else they hold, as in MOTChallenge and TrackEval.
 
     Args:
         folder: The results folder.
         rules: How its files are read; None for the defaults.
+        listed: The sequences that count; None for all.
 
     Raises:
-        InputError: The folder or a file is missing, or a row is malformed, is repeated or has a box that is none.
+        InputError: A listed sequence, the folder or a file is missing, or a row is malformed, is repeated or has a box that is
+            none.
     """
     rules = rules or Rules()
-    for video, sequences in find_sequences(folder).items():
+    found = find_sequences(folder, rules.missing)
+    for video in found if listed is None else listed.videos(list(found)):
+        sequences = found[video]
+        if listed is not None:
+            chosen = listed.chosen(video, [Expression(place.name, place.name) for place in sequences])
+            sequences = [sequences[k] for k in chosen]
         truth = _RowTable([sequence / FILES[0] for sequence in sequences], rules, is_truth=True)
         tracks = _RowTable([sequence / FILES[1] for sequence in sequences], rules, is_truth=False)
         job = Job(truth.boxes, tracks.boxes, truth.rows, tracks.rows)
@@ -110,6 +129,8 @@ class Rules:
 
     Attributes:
         first_frame: Number that the files give to the first frame.
+        predictions_first_frame: That of ``predict.txt``, where it differs.
+        missing: What to do with sequences that have no ``predict.txt``: ``"error"``, or ``"empty"``: nothing is predicted.
         empty_boxes: What to do with boxes that are 0 wide or 0 high: ``"error"`` or ``"drop"``.
         unidentified: What to do with rows of ``predict.txt`` whose identity is -1: ``"error"`` or ``"drop"``.
     """
@@ -117,8 +138,16 @@ class Rules:
     first_frame: int = 1
     empty_boxes: str = "error"
     unidentified: str = "error"
+    predictions_first_frame: int | None = None
+    missing: str = "error"
 
     def __post_init__(self) -> None:
+        if self.missing not in ("error", "empty"):
+            raise ConfigError(f"missing is {self.missing!r}", expected="error or empty")
+        for name in ("first_frame", "predictions_first_frame"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, (int, type(None))) or (value is None and name == "first_frame"):
+                raise ConfigError(f"{name} is {value!r}", expected="a whole number, such as 0 or 1")
         for name in ("empty_boxes", "unidentified"):
             if getattr(self, name) not in ("error", "drop"):
                 raise ConfigError(f"{name} is {getattr(self, name)!r}", expected="error or drop")
@@ -139,21 +168,26 @@ class _RowTable:
 
     def __init__(self, paths: Sequence[Path], rules: Rules, *, is_truth: bool) -> None:
         self._paths, self._rules, self._is_truth = paths, rules, is_truth
+        predicted = rules.predictions_first_frame
+        self._first_frame = rules.first_frame if is_truth or predicted is None else predicted
         numbers = _Numbers()
         self._lines_of_file = [numbers.read(path) for path in paths]
         table, columns, problems = parse_lines(list(numbers))
         counted = table[:, 6] != 0 if is_truth else np.ones(len(table), bool)
         counted[list(problems)] = False
-        problems |= find_problems(table, counted, rules.first_frame)
+        problems |= find_problems(table, counted, self._first_frame)
         if rules.empty_boxes == "drop":
             with np.errstate(invalid="ignore"):
                 empty = np.isfinite(table[:, 2:6]).all(1) & (table[:, 4:6].min(1) == 0)
             problems = {row: found for row, found in problems.items() if not (found[0] == "bad-box" and empty[row])}
+            self._tell_dropped(counted & empty, "have a box without area")
             counted &= ~empty
         unidentified = counted & (table[:, 1] == -1)
         counted &= ~unidentified
         if is_truth or rules.unidentified == "error":
             problems |= {row: without_identity() for row in np.flatnonzero(unidentified).tolist() if row not in problems}
+        else:
+            self._tell_dropped(unidentified, "have no identity (-1)")
         if problems:
             self._refuse(problems)
         order = np.lexsort((table[:, 1], table[:, 0]))
@@ -162,7 +196,7 @@ class _RowTable:
         place[order] = np.arange(len(order))
         chosen = table[order]
         self.boxes = Boxes(
-            chosen[:, 0].astype(np.int64) - rules.first_frame, chosen[:, 1].astype(np.int64), xywh_to_xyxy(chosen[:, 2:6])
+            chosen[:, 0].astype(np.int64) - self._first_frame, chosen[:, 1].astype(np.int64), xywh_to_xyxy(chosen[:, 2:6])
         )
         places = [place[lines] for lines in self._lines_of_file]
         self.rows = [rows[rows >= 0] for rows in places]
@@ -181,6 +215,14 @@ class _RowTable:
             row = lines[columns[lines] != columns[lines[0]]][0]
             self._raise(file, other_columns(columns[row], columns[lines[0]]), row=row)
 
+    def _tell_dropped(self, rows: np.ndarray, why: str) -> None:
+        """Tell how many rows of the files an option leaves out; (n,) bool of the distinct lines."""
+        counts = [int(rows[lines].sum()) for lines in self._lines_of_file]
+        if any(counts):
+            first = next(path for path, count in zip(self._paths, counts, strict=True) if count)
+            log.warning("%s: %d rows of this and %d other files are left out that %s", first, sum(counts),
+                        sum(map(bool, counts)) - 1, why)
+
     def _refuse(self, problems: Problems) -> None:
         bad = np.array(list(problems))
         for file, lines in enumerate(self._lines_of_file):
@@ -194,8 +236,9 @@ class _RowTable:
         lines = self._lines_of_file[file]
         same = np.flatnonzero(lines == row if table is None else (table[lines, :2] == table[row, :2]).all(1))
         line = numbers[same[0] if table is None else same[1]]
-        remedies = Remedies("first_frame", "empty_boxes=drop", None if self._is_truth else "unidentified=drop")
-        raise row_error(*problem, self._paths[file], line, self._rules.first_frame, remedies)
+        name = "first_frame" if self._is_truth else "predictions_first_frame"
+        remedies = Remedies(name, "empty_boxes=drop", None if self._is_truth else "unidentified=drop")
+        raise row_error(*problem, self._paths[file], line, self._first_frame, remedies)
 
 
 class _Numbers(dict[str, int]):
@@ -206,57 +249,7 @@ class _Numbers(dict[str, int]):
         return number
 
     def read(self, path: Path) -> np.ndarray:
-        """Numbers of a file's lines; blank ones are skipped."""
+        """Numbers of a file's lines; blank ones are skipped. A file that is not there has none."""
+        if not path.exists():  # found missing, and allowed to be
+            return np.zeros(0, np.int64)
         return np.fromiter(map(self.__getitem__, filter(str.strip, mot_lines(path))), np.int64)
-
-
-def write_trackeval_folder(
-    folder: str | Path,
-    video: str,
-    truth: TrackSet,
-    tracks: TrackSet,
-    slugs: tuple[str, ...],
-    truth_rows: list[np.ndarray],
-    track_rows: list[np.ndarray],
-) -> Path:
-    """Write the sequences of one video as ``<folder>/<video>/<slug>/{gt,predict}.txt``.
-
-    Coordinates keep nine decimals, so that scores from the files equal those from memory. A folder of the video
-    that holds nothing but such sequences is replaced.
-
-    Args:
-        folder: The results folder; made where it is missing.
-        video: Name of the video.
-        truth: Its true trajectories.
-        tracks: Its predicted ones.
-        slugs: Name of each sequence.
-        truth_rows: For every sequence the rows of the true boxes that its expression refers to.
-        track_rows: For every sequence the rows of the boxes accepted for it.
-
-    Returns:
-        The folder of the video.
-
-    Raises:
-        InputError: Something else lies where the video's folder should be, or the folder cannot be written to.
-    """
-    place = Path(folder) / video
-    if place.exists() and not _holds_only_sequences(place):
-        raise InputError(
-            "the folder holds other things than sequences",
-            file=place,
-            hint="Choose another output folder",
-            expected="no such folder, or one written by an earlier evaluation",
-        )
-    lines = [np.array(format_mot(part, decimals=None, tail="1,1,1"), object) for part in (truth, tracks)]
-    with atomic_folder(place, replace=True, sync=False) as temporary:
-        for slug, *rows in zip(slugs, truth_rows, track_rows, strict=True):
-            (temporary / slug).mkdir()
-            for name, text, chosen in zip(FILES, lines, rows, strict=True):
-                (temporary / slug / name).write_text("".join(text[chosen]))
-    return place
-
-
-def _holds_only_sequences(place: Path) -> bool:
-    return place.is_dir() and all(
-        slug.is_dir() and all(file.name in FILES for file in slug.iterdir()) for slug in place.iterdir()
-    )

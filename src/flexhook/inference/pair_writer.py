@@ -14,7 +14,8 @@ from flexhook.inference.partial_folder import AGAIN, PartialFolder
 from flexhook.inference.smoothing import smooth_tracks
 from flexhook.structures import Expression, TrackSet
 from flexhook.structures.files import allocate
-from flexhook.structures.result_files import assemble_pairs, check_finite, finished_job, job_digest, result_file
+from flexhook.structures.result_check import check_finite, check_observations
+from flexhook.structures.result_files import assemble_pairs, finished_job, job_digest, result_file
 
 
 class PairWriter:
@@ -40,7 +41,8 @@ class PairWriter:
         finished: Whether the video's file is complete: nothing to write any more.
 
     Raises:
-        InputError: The folder cannot be written to, or another process is writing the same video's scores there.
+        InputError: A track's box is not finite or has no area, the folder cannot be written to, or another process is writing
+            the same video's scores there.
         ValueError: ``smoothing`` is no whole number from 0.
     """
 
@@ -55,6 +57,7 @@ class PairWriter:
         self.model = f"{model} smoothing {smoothing}" if smoothing else model
         self.path = result_file(folder, video)
         self._row = len(self.expressions) * 2 * 4  # bytes of one observation
+        check_observations({"frame": tracks.frame, "box": tracks.box}, self.title, hint="Mend what makes the tracks")
         self._job = job_digest(tracks, self.expressions, key, self.model)
         self._partial = PartialFolder(self.path, self.title)
         self.finished = finished_job(self.path) == self._job

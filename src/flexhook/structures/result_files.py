@@ -26,6 +26,7 @@ import numpy as np
 from flexhook.errors import InputError
 from flexhook.structures.digests import digest
 from flexhook.structures.files import atomic_write, read_json, write_json
+from flexhook.structures.result_check import CHUNK, check_finite, check_observations
 from flexhook.structures.results import ExpressionResult, PairResults, Results, RowResults
 from flexhook.structures.slugs import is_file_name, stays_inside
 from flexhook.structures.tracks import TrackSet
@@ -36,7 +37,6 @@ COLUMNS = ("frame", "identity", "box", "category", "confidence")
 ROW_COLUMNS = {
     "expression": "<i4", "frame": "<i8", "identity": "<i8", "box": "<f8", "category": "<i2", "score": "<f4", "accepted": "?",
 }
-CHUNK = 1 << 22
 #: What a damaged .npz makes zipfile and numpy say.
 DAMAGED = (
     OSError,
@@ -126,9 +126,10 @@ def write_pairs(folder: str | Path, results: PairResults, *, key: str = "", mode
         model: Names what made the results.
 
     Raises:
-        InputError: A logit is not finite, or the folder cannot be written to.
+        InputError: A logit is not finite, a box has no area, or the folder cannot be written to.
     """
     logits = check_finite(np.asarray(results.logits, "<f4"), results.video)
+    check_observations({"frame": results.tracks.frame, "box": results.tracks.box}, results.video)
 
     def write(stream: IO[bytes]) -> None:
         np.lib.format.write_array(stream, np.ascontiguousarray(logits))
@@ -160,16 +161,18 @@ def write_rows(
         model: Names what made the results.
 
     Raises:
-        InputError: A score or a box is not finite, expressions differ in their categories, or the folder cannot be written to.
+        InputError: A score or a box is not finite, a box has no area, expressions differ in their categories, or the folder
+            cannot be written to.
     """
     path, counts = result_file(folder, video), []
     shared = None if categories is None else tuple(categories)
     for item in results():
         counts.append(len(item.tracks))
         shared = shared_categories(shared, item.tracks, video)
-        if not (np.isfinite(item.score).all() and np.isfinite(item.tracks.box).all()):
-            raise InputError(f"scores or boxes of '{item.expression.sentence}' in video {video} are not finite numbers",
-                             hint="Check that the training's loss did not diverge")
+        of = f"{video}, '{item.expression.sentence}'"
+        check_finite(item.score, of)
+        check_finite(item.tracks.box, of, what="boxes")
+        check_observations({"frame": item.tracks.frame, "box": item.tracks.box, "score": item.score}, of)
     if len(counts) != len(expressions):
         raise ValueError(f"results of {len(expressions)} expressions expected, of {len(counts)} found")
     small = _labels_of(expressions, shared or (), model, job) | {
@@ -275,6 +278,7 @@ def open_results(path: Path, video: str, expressions: tuple[Expression, ...] | N
                 hint=AGAIN,
                 expected=f"{shape}: {n} observations, {len(expressions)} expressions in expressions.json",
             )
+    check_observations(parts, video, path, AGAIN)
     if tuple(parts["slugs"].tolist()) != tuple(e.slug for e in expressions):
         raise InputError("the expressions are not those of expressions.json, in its order", file=path, hint=AGAIN)
     categories = parts["categories"].tolist()
@@ -286,12 +290,12 @@ def open_results(path: Path, video: str, expressions: tuple[Expression, ...] | N
             raise InputError(str(error), file=path, hint=AGAIN) from None
         if (order != np.arange(n)).any():
             raise InputError("the observations are not sorted by frame and identity", file=path, hint=AGAIN)
-        return PairResults(video, tracks, expressions, parts["logits"].astype(np.float32, copy=False))
+        return PairResults(video, tracks, expressions, parts["logits"].astype(np.float32, copy=False), path)
     order = np.lexsort((parts["identity"], parts["frame"], parts["expression"]))
     if (order != np.arange(n)).any() or (n and not 0 <= parts["expression"][0] <= parts["expression"][-1] < len(expressions)):
         raise InputError("the rows are not sorted by expression, frame and identity", file=path, hint=AGAIN)
     columns = {name: parts[name] for name in ROW_COLUMNS if name != "expression"}
-    return RowResults(video, expressions, parts["expression"], columns, categories, bool(parts["keeps_rejected"]))
+    return RowResults(video, expressions, parts["expression"], columns, categories, bool(parts["keeps_rejected"]), path)
 
 
 def assemble_pairs(
@@ -356,9 +360,9 @@ def _read_npz(path: Path) -> tuple[str, dict[str, np.ndarray]]:
             hint=AGAIN,
             expected="an .npz that `flexhook score` wrote",
         ) from None
-    for name in ("logits", "score", "box"):
+    for name in ("logits", "score", "confidence"):
         if name in parts:
-            check_finite(parts[name], path.stem, path)
+            check_finite(parts[name], path.stem, path, "confidences" if name == "confidence" else "scores")
     return kind, parts
 
 
@@ -421,25 +425,6 @@ def job_digest(tracks: TrackSet, expressions: Sequence[Expression], key: str, mo
     """What was scored, in 64 characters: the columns of the tracks, the expressions, the key and the model."""
     names = json.dumps([key, model, [(e.sentence, e.slug) for e in expressions], tracks.categories])
     return digest(names, *(getattr(tracks, name) for name in COLUMNS), length=64)
-
-
-def check_finite(values: np.ndarray, video: str, path: Path | None = None) -> np.ndarray:
-    """The values themselves, e.g. (n, E, 2) logits; mapped ones are read in pieces.
-
-    Raises:
-        InputError: One of them is not a finite number.
-    """
-    step = max(1, CHUNK // max(1, values[:1].nbytes))
-    parts = (values[k : k + step] for k in range(0, len(values), step))
-    wide = (part if part.ndim > 1 else part[:, None] for part in parts if part.size)
-    count = sum(int((~np.isfinite(part)).any(-1).sum()) for part in wide)
-    if count:
-        raise InputError(
-            f"{count} scores of video {video} are not finite numbers",
-            file=path,
-            hint="Check that the training's loss did not diverge, and score with precision float32",
-        )
-    return values
 
 
 def _text(value: object) -> str:

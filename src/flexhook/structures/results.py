@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -38,11 +39,13 @@ class Results(ABC):
         expressions: The E expressions, in the order of the items.
         keeps_rejected: Whether candidates that were not accepted are among the tracks. Without them there is neither an
             oracle nor accept-all.
+        file: The file that they were read from, for messages; None where they were not.
     """
 
     video: str
     expressions: tuple[Expression, ...]
     keeps_rejected: bool
+    file: Path | None = None
 
     def __len__(self) -> int:
         return len(self.expressions)
@@ -63,6 +66,7 @@ class PairResults(Results):
         tracks: The n scored observations, the candidates of every expression.
         expressions: The E expressions.
         logits: (n, E, 2) float32, (no, yes); may be mapped from a file.
+        file: The file, if they are from one.
 
     Raises:
         ValueError: The logits' shape is not (n, E, 2).
@@ -70,11 +74,13 @@ class PairResults(Results):
 
     keeps_rejected = True
 
-    def __init__(self, video: str, tracks: TrackSet, expressions: Sequence[Expression], logits: np.ndarray) -> None:
+    def __init__(
+        self, video: str, tracks: TrackSet, expressions: Sequence[Expression], logits: np.ndarray, file: Path | None = None
+    ) -> None:
         wanted = (len(tracks), len(expressions), 2)
         if logits.shape != wanted:
             raise ValueError(f"logits of shape {wanted} expected, {logits.shape} found")
-        self.video, self.tracks, self.expressions, self.logits = video, tracks, tuple(expressions), logits
+        self.video, self.tracks, self.expressions, self.logits, self.file = video, tracks, tuple(expressions), logits, file
 
     def __getitem__(self, index: int) -> ExpressionResult:
         """The result of expression ``index``: accepted where logit(yes) > logit(no), scored by their softmax."""
@@ -105,6 +111,7 @@ class RowResults(Results):
             expression sorted by frame and identity; may be mapped from a file.
         categories: Names of the categories.
         keeps_rejected: Whether rows that were not accepted are among them.
+        file: The file, if they are from one.
     """
 
     def __init__(
@@ -115,9 +122,10 @@ class RowResults(Results):
         columns: dict[str, np.ndarray],
         categories: Sequence[str] = (),
         keeps_rejected: bool = True,
+        file: Path | None = None,
     ) -> None:
         self.video, self.expressions, self.keeps_rejected = video, tuple(expressions), keeps_rejected
-        self.columns, self.categories = columns, tuple(categories)
+        self.columns, self.categories, self.file = columns, tuple(categories), file
         self.starts = np.searchsorted(expression, np.arange(len(self.expressions) + 1))
 
     def __getitem__(self, index: int) -> ExpressionResult:

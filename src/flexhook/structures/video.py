@@ -11,6 +11,9 @@ from scipy.sparse import csr_array
 
 from flexhook.structures.tracks import TrackSet
 
+#: A frame number from here on is a mistake: ten hours at 30 frames per second, and every frame has an entry in lists.
+MOST_FRAMES = 10**6
+
 
 class Frames(ABC):
     """Where the pictures of a video come from: image files, a video file, or memory.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,8 +11,8 @@ import numpy as np
 from flexhook.datasets.cache import state_of
 from flexhook.datasets.check import CheckedTracker
 from flexhook.datasets.mot import CLASSES, UNIDENTIFIED, read_class_names, read_mot, write_mot
-from flexhook.datasets.mot_rows import mot_lines
-from flexhook.datasets.problems import Report, ignore, strict
+from flexhook.datasets.mot_lines import line_of_frame
+from flexhook.datasets.problems import Report, strict
 from flexhook.errors import ConfigError, InputError
 from flexhook.structures import TrackSet, Video
 
@@ -170,7 +169,7 @@ class TrackerFiles:
                     "Is tracker.first_frame right (`flexhook data check` measures it)?"
                     " For shortened videos set tracker.beyond_end=drop"
                 )
-                error = InputError(problem, file=path, line=_line_of_frame(path, frame), hint=hint)
+                error = InputError(problem, file=path, line=line_of_frame(path, frame), hint=hint)
                 report("frame-outside-video", error)
             tracks = tracks.select(~beyond)
         if self.size is not None and self.size != tuple(video.size):
@@ -179,12 +178,3 @@ class TrackerFiles:
                 tracks.frame, tracks.identity, tracks.box * scale, tracks.category, tracks.confidence, tracks.categories
             )
         return tracks
-
-
-def _line_of_frame(path: Path, frame: int) -> int | None:
-    """1-based line of the first row of a frame as the file numbers it, among rows of which others may be malformed."""
-    for number, line in enumerate(mot_lines(path, ignore), 1):
-        with contextlib.suppress(ValueError):
-            if float(line.split(",")[0]) == frame:
-                return number
-    return None

@@ -137,8 +137,13 @@ def forget_generator(trained: DictConfig) -> None:
         trained.data.generator = None
 
 
-def require_data(trained: DictConfig, path: str | Path) -> None:
+def require_data(trained: DictConfig, path: str | Path, otherwise: str = "") -> None:
     """See that the data of a checkpoint are where its configuration says; data that the command makes need not be.
+
+    Args:
+        trained: The checkpoint's configuration.
+        path: The checkpoint.
+        otherwise: What the command at hand can be given instead, for the hint.
 
     Raises:
         InputError: They are not.
@@ -147,7 +152,7 @@ def require_data(trained: DictConfig, path: str | Path) -> None:
     if not data.get("generator") and data.get("root") is not None and not Path(str(data.root)).expanduser().is_dir():
         raise InputError(f"the data that it was trained on, {data.get('name')}, are not in {data.root}", file=path,
                          expected="a folder, relative paths from the current folder",
-                         hint=f"Give data={data.get('name')} data.root=FOLDER, or run the command where the training ran")
+                         hint=(f"{otherwise}, or run" if otherwise else "Run") + " the command where the training ran")
 
 
 def trained_config(checkpoint: dict, path: str | Path) -> DictConfig:

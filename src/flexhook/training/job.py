@@ -39,7 +39,7 @@ from flexhook.training.costs import EpochTimes, RunCosts
 from flexhook.training.devices import fast_precision, take_gpu
 from flexhook.training.ranks import StartedRanks, num_processes, run_ranks
 from flexhook.training.resume import best_value, go_on, warn_of_another_model
-from flexhook.training.run_evaluation import evaluate_split, leave_curves, leave_sheets
+from flexhook.training.run_evaluation import evaluate_split, leave_curves, leave_sheets, require_sequences
 from flexhook.training.run_folder import (
     begin,
     data_fingerprint,
@@ -97,6 +97,8 @@ def train(cfg: DictConfig, resume: bool = False) -> float | None:
         if earlier is not None:
             take_over(earlier, Path(cfg.ckpt_path), folder, OmegaConf.to_container(cfg, resolve=True))  # type: ignore[arg-type]
         readers.append(build_reader(cfg, cfg.cache_dir))  # the data is made or missed before any rank starts
+        if cfg.test:
+            require_sequences(cfg, readers[0])
 
     ranks = ScheduledRanks() if ScheduledRanks.detect() else None
     processes = ranks.world_size() if ranks else num_processes(cfg.trainer)
