@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train chain sweep study test test-slow lint bench clean
+.PHONY: help setup train chain sweep study test test-slow campaign lint bench clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -41,6 +41,9 @@ test: setup ## Run the tests
 
 test-slow: setup ## Run the slow tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow -n auto --dist worksteal
+
+campaign: setup ## Kill commands 60 times and damage 20,000 files
+	FLEXHOOK_CAMPAIGN_DRAWS=20000 FLEXHOOK_CAMPAIGN_KILLS=60 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow tests/campaign
 
 lint: setup ## Check style, types and layers of packages
 	$(BIN)/ruff check src tests

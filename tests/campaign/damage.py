@@ -143,7 +143,8 @@ def _changed(array: np.ndarray, what: int, rng: np.random.Generator) -> np.ndarr
     if what == 3:
         return array[None]
     if what == 4:
-        return array.astype(rng.choice(["float16", "int8", "U5", "complex64"])) if array.dtype.kind in "fiub" else array.reshape(-1)[:0]
+        kinds = ["float16", "int8", "U5", "complex64"]
+        return array.astype(kinds[int(rng.integers(4))]) if array.dtype.kind in "fiub" else array.reshape(-1)[:0]
     if what == 5:
         return np.zeros(0)
     return np.array([Harm()], dtype=object)

@@ -1,7 +1,7 @@
 """Damaged files of every kind that is read: no exception but ours, no value that is not sensible, nothing executed.
 
-``make campaign`` draws 20,000; the slow tests draw 2,000, others every day. A failure names the seed and the number of its draw:
-``FLEXHOOK_CAMPAIGN_SEED=7 FLEXHOOK_CAMPAIGN_DRAWS=120:121 pytest -m slow tests/campaign/test_mutations.py`` draws it again.
+``make campaign`` draws 20,000; the slow tests draw 2,000, others every day. A failure names its seed and draw, which
+``FLEXHOOK_CAMPAIGN_SEED=7 FLEXHOOK_CAMPAIGN_DRAWS=120:121 pytest -m slow tests/campaign/test_mutations.py`` repeats.
 """
 
 import os

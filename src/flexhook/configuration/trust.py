@@ -196,7 +196,8 @@ def _check_node(key: str, node: Mapping[str, Any], source: str | Path, own: Sequ
     target = node.get("_target_")
     if node in own:
         return
-    odd = [k for k in node if k.startswith("_") and not isinstance(node[k], _INSTANTIATE.get(k, ()))]
+    odd = [k for k, value in node.items()
+           if not isinstance(k, str) or (k.startswith("_") and not isinstance(value, _INSTANTIATE.get(k, ())))]
     if odd or not isinstance(target, str):
         raise _refused(f"{key} has {odd[0]}" if odd else f"{key}._target_ is {target!r}", source,
                        "_target_ with a name, at most _partial_ and _convert_ beside it")

@@ -13,6 +13,7 @@ from typing import Any
 from hydra.utils import get_class
 from torch import Tensor
 
+from flexhook.configuration.stored_config import stored_config
 from flexhook.configuration.trust import check_parts
 from flexhook.encoders.text import KNOWN_CONFIGS
 from flexhook.encoders.visual import CLIP_MEAN, CLIP_STD
@@ -24,6 +25,11 @@ from flexhook.methods.flexhook.temporal import TemporalIntegration
 from flexhook.structures.files import read_json
 
 RESNETS = {"resnet18": "resnet18", "resnet34": "resnet34", "resnet50": "resnet50", "clip_rn50": "resnet50_clip_gap"}
+#: Numbers of each size that a file may set, and their types.
+_FORMS: dict[str, tuple[int, tuple[type, ...]]] = {
+    "image_size": (2, (int,)), "text_length": (1, (int,)), "window_frames": (1, (int,)), "num_reference_points": (1, (int,)),
+    "attention_heads": (1, (int,)), "grid": (2, (int,)), "norm_mean": (3, (int, float)), "norm_std": (3, (int, float)),
+}  # fmt: skip
 RESNET_BLOCKS = {(2, 2, 2, 2): "resnet18", (3, 4, 6, 3): "resnet34"}
 
 
@@ -68,8 +74,20 @@ class Architecture:
                 raise InputError(f"there is no '{part}' with a 'type' in it", file=file, expected="both encoders")
         fields = cls.__dataclass_fields__
         known: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items() if k in fields}
+        stored_config({k: v for k, v in values.items() if k in fields}, file)  # plain values, no interpolation
+        for name, (numbers, kinds) in _FORMS.items():
+            found = known.get(name, getattr(cls, name))
+            listed = found if isinstance(found, tuple) else (found,)
+            if isinstance(found, tuple) != (numbers > 1) or len(listed) != numbers or not all(type(v) in kinds for v in listed):
+                raise InputError(f"{name} is {values[name]!r}", file=file,
+                                 expected="a number" if numbers == 1 else f"a list of {numbers} numbers")
         made = cls(**known)
-        check_parts({"visual": made.visual_config(), "text": made.text_config()}, ("visual", "text"), file)
+        try:
+            parts = {"visual": made.visual_config(), "text": made.text_config()}
+        except (TypeError, ValueError, KeyError) as error:
+            raise InputError(f"the sizes of an encoder are malformed ({error})", file=file,
+                             expected="those of an encoder of its type") from None
+        check_parts(parts, ("visual", "text"), file)
         return made
 
     def visual_config(self) -> dict[str, Any]:

@@ -85,7 +85,7 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
         path: ``.safetensors``, any file of ``torch.save``, or a folder that holds one as the hub names it.
 
     Raises:
-        InputError: As :func:`read_checkpoint`, or there are no tensors in it.
+        InputError: As :func:`read_checkpoint`, there are no tensors in it, or values are not finite.
     """
     path = Path(path).expanduser()
     if path.is_dir():
@@ -94,10 +94,15 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
         if not path.is_file():
             raise InputError("the file does not exist", file=path, expected="weights")
         try:
-            return safetensors.torch.load_file(path)
+            weights = safetensors.torch.load_file(path)
         except (SafetensorError, OSError) as error:
             raise InputError(f"it is not a safetensors file ({first_line(error)})", file=path) from error
-    return state_dict(read_checkpoint(path), path)
+    else:
+        weights = state_dict(read_checkpoint(path), path)
+    for name, tensor in weights.items():
+        if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+            raise InputError(f"{name} has values that are not finite", file=path, expected="weights", hint="Fetch it again")
+    return weights
 
 
 def state_dict(content: Any, path: Path) -> dict[str, Tensor]:

@@ -131,11 +131,15 @@ class VideoFileFrames(Frames):
                 expected="a video file or a folder of images",
                 hint="Check the path",
             )
-        container = av.open(self.path)
+        container = av.open(self.path, metadata_errors="replace")  # what a file says of itself may be in any encoding
         # FFmpeg reads text as the output of a terminal and renders it.
         if not container.streams.video or container.format.name == "tty":
             container.close()
             raise InputError("the file holds no video", file=self.path, expected="a video file or a folder of images")
+        if container.streams.video[0].codec_context is None:
+            container.close()
+            raise InputError("the video is of a codec that FFmpeg does not know, or its header is damaged", file=self.path,
+                             expected="a video that players show", hint="Convert it, for example to H.264")
         # A forked process has none of its parent's threads, but to free a decoder is to wait for them.
         container.streams.video[0].codec_context.thread_count = 1
         return container

@@ -98,8 +98,8 @@ def read_run(folder: Path) -> Run:
             contents[name] = OmegaConf.to_container(read_stored_config(path))
     config, metrics = contents["config.yaml"], contents["metrics.json"]
     for key, value in metrics.items():
-        if value is not None and type(value) not in (int, float):
-            raise InputError(f"{key} is {value!r}", file=folder / "metrics.json", expected="a number", hint=hint)
+        if value is not None and (type(value) not in (int, float) or not abs(value) < 1e300):
+            raise InputError(f"{key} is {value!r}", file=folder / "metrics.json", expected="a finite number", hint=hint)
     forms = {"costs": dict, "hardware": dict, "versions": dict, "data": dict, "code": dict, "remarks": list}
     for key, kind in forms.items():
         if not isinstance(contents["meta.json"].get(key, kind()), kind):

@@ -45,6 +45,30 @@ def check_finite(values: np.ndarray, video: str, path: Path | None = None, what:
     return values
 
 
+#: Kinds of values (numpy's letters) and number of dimensions of a file's members.
+_FORMS = {
+    "frame": ("iu", 1), "identity": ("iu", 1), "category": ("iu", 1), "expression": ("iu", 1), "box": ("iuf", 2),
+    "confidence": ("iuf", 1), "logits": ("f", 3), "score": ("f", 1), "accepted": ("b", 1), "keeps_rejected": ("b", 0),
+    "categories": ("U", 1), "slugs": ("U", 1), "sentences": ("U", 1), "tags": ("U", 1),
+}  # fmt: skip
+
+
+def check_forms(members: Mapping[str, np.ndarray], path: Path, hint: str | None = None) -> None:
+    """Refuse members of another type or number of dimensions than a file of results has.
+
+    Raises:
+        InputError: Naming the first of them.
+    """
+    for name, array in members.items():
+        kinds, dimensions = _FORMS[name]
+        if array.dtype.kind not in kinds or array.ndim != dimensions:
+            raise InputError(f"{name} is {array.dtype} with {array.ndim} dimensions", file=path, hint=hint,
+                             expected=f"{_WORDS[kinds]} with {dimensions}")
+
+
+_WORDS = {"iu": "whole numbers", "iuf": "numbers", "f": "floats", "b": "booleans", "U": "texts"}
+
+
 def check_observations(
     columns: Mapping[str, np.ndarray], video: str, path: Path | None = None, hint: str | None = None
 ) -> None:

@@ -26,7 +26,7 @@ import numpy as np
 from flexhook.errors import InputError
 from flexhook.structures.digests import digest
 from flexhook.structures.files import atomic_write, read_json, write_json
-from flexhook.structures.result_check import CHUNK, check_finite, check_observations
+from flexhook.structures.result_check import CHUNK, check_finite, check_forms, check_observations
 from flexhook.structures.results import ExpressionResult, PairResults, Results, RowResults
 from flexhook.structures.slugs import is_file_name, stays_inside
 from flexhook.structures.tracks import TrackSet
@@ -260,10 +260,11 @@ def open_results(path: Path, video: str, expressions: tuple[Expression, ...] | N
     """
     kind, parts = _read_npz(path)
     if expressions is None:
-        expressions = tuple(
-            Expression(sentence, slug, tuple(json.loads(tags)))
-            for sentence, slug, tags in zip(*(parts[name].tolist() for name in ("sentences", "slugs", "tags")), strict=True)
-        )
+        named = [parts[name].tolist() for name in ("sentences", "slugs", "tags")]
+        try:
+            expressions = tuple(Expression(s, slug, tuple(json.loads(tags))) for s, slug, tags in zip(*named, strict=True))
+        except (ValueError, TypeError, RecursionError) as error:
+            raise InputError(f"the expressions are malformed ({error})", file=path, hint=AGAIN) from None
     n = len(parts["frame"])
     shapes: dict[str, tuple[int, ...]] = {"frame": (n,), "identity": (n,), "box": (n, 4), "category": (n,)}
     shapes |= {"confidence": (n,)} if kind == "pairs" else {"expression": (n,), "score": (n,), "accepted": (n,)}
@@ -360,6 +361,7 @@ def _read_npz(path: Path) -> tuple[str, dict[str, np.ndarray]]:
             hint=AGAIN,
             expected="an .npz that `flexhook score` wrote",
         ) from None
+    check_forms(parts, path, AGAIN)
     for name in ("logits", "score", "confidence"):
         if name in parts:
             check_finite(parts[name], path.stem, path, "confidences" if name == "confidence" else "scores")
