@@ -34,7 +34,7 @@ def use_data(
     Raises:
         ConfigError: Other data have no tracker, or the checkpoint's calibration would be fitted to their training videos.
     """
-    data = cfg.get("data") if "reader" in (cfg.get("data") or {}) else None
+    data: Any = cfg.get("data") if "reader" in (cfg.get("data") or {}) else None
     if data and OmegaConf.is_missing(data, "root"):
         raise ConfigError("the dataset's folder is not named", expected="data.root=FOLDER")
     given_root = None if data or not cfg.get("data") or OmegaConf.is_missing(cfg.data, "root") else cfg.data.get("root")
