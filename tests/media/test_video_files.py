@@ -1,6 +1,7 @@
 import multiprocessing
 import pickle
 import struct
+from pathlib import Path
 
 import av
 import numpy as np
@@ -140,7 +141,7 @@ def test_what_is_no_video_is_refused(tmp_path, name, make, problem):
     assert str(tmp_path / name) in str(error.value)
 
 
-def test_a_truncated_video_names_the_first_frame_that_is_missing(tmp_path):
+def test_a_truncated_video_names_the_first_frame_that_is_missing(tmp_path, caplog):
     rng = np.random.default_rng(0)
     with VideoWriter(tmp_path / "a.mp4", quality=10) as out:  # its index stands at the start: the rest can be cut off
         for _ in range(40):
@@ -148,6 +149,7 @@ def test_a_truncated_video_names_the_first_frame_that_is_missing(tmp_path):
     data = (tmp_path / "a.mp4").read_bytes()
     (tmp_path / "a.mp4").write_bytes(data[: len(data) // 2])
     frames = VideoFileFrames(tmp_path / "a.mp4")
+    assert f"a.mp4: the file says that it has 40 frames, and {len(frames)} are there: it may be truncated" in caplog.text
     with pytest.raises(InputError, match=r"a\.mp4: .*frame \d+"):
         for k in range(40):
             frames.read(min(k, len(frames) - 1))
@@ -158,6 +160,36 @@ def test_an_index_outside_the_video_is_an_index_error(tmp_path):
     for index in (-1, 60):
         with pytest.raises(IndexError):
             frames.read(index)
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "mkv", "avi", "webm", "gif"])
+def test_a_whole_video_is_not_suspected_to_be_truncated(suffix, caplog):
+    cases = Path(__file__).parents[2].parent / "shared/cases"
+    files = sorted(cases.glob(f"v*.{suffix}"))
+    if not files:
+        pytest.skip("the files of real situations are not beside this checkout")
+    for file in files:
+        if not any(word in file.name for word in ("trunc", "zero", "text", "audio")):
+            open_frames(file)
+    assert caplog.text == ""
+
+
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        (["000001", "000002", "000004", "000005", "000009"], "have 2 gaps, the first between 000002.png and 000004.png"),
+        (["frame0001", "frame0031", "frame0061"], "have 2 gaps, the first between frame0001.png and frame0031.png"),
+        (["7", "8", "9", "10"], None),
+        (["left", "right"], None),
+        (["a_1", "a_2", "b_1", "b_2"], None),
+    ],
+)
+def test_missing_numbers_of_images_are_told(tmp_path, caplog, names, words):
+    for name in names:
+        Image.new("RGB", (4, 4)).save(tmp_path / f"{name}.png")
+    assert len(open_frames(tmp_path)) == len(names)
+    assert (words or "") in caplog.text
+    assert bool(caplog.text) == bool(words)
 
 
 def test_a_folder_of_images_is_read_in_natural_order(tmp_path):

@@ -16,6 +16,7 @@ from flexhook.datasets.mixture import Mixture
 from flexhook.datasets.problems import Report
 from flexhook.datasets.sentence_check import check_sentences, least_tokens
 from flexhook.datasets.shift import HARDLY, NOTHING, OFFSETS, Fit, referent_hits, track_fit
+from flexhook.datasets.video_check import check_boxes, check_length, check_truth
 from flexhook.errors import ConfigError, InputError
 from flexhook.structures import TrackSet, Video
 from flexhook.structures.protocols import Tracker
@@ -200,12 +201,12 @@ def _check_video(
     video, annotations = dataset.read_annotated(name, findings)
     for shift, hits in referent_hits(video.truth, annotations).items():
         report.referents[shift] += hits
-    _check_length(dataset, video, findings)
+    check_length(dataset, video, findings)
     report.counts["videos"] += 1
     report.counts["frames"] += video.num_frames
     report.counts["boxes"] += len(video.truth)
     report.counts["expressions"] += len(video.expressions)
-    _check_truth(video, findings)
+    check_truth(video, findings)
     used = np.asarray(video.labels.sum(axis=0)).reshape(-1)
     check_sentences(annotations, used, token_limit, count_tokens, findings)
     if video.frames.paths and dataset.images is not None:
@@ -216,64 +217,11 @@ def _check_video(
         if not len(tracks):
             error = InputError(f"the tracker has no box in video {name}", file=tracker.place(name))
             findings("empty-tracker", error)
-        _check_boxes(tracks, video, tracker.place(name), findings)
+        check_boxes(tracks, video, tracker.place(name), findings)
         for found in unit_findings(tracks, video.size, video.truth):
             findings("box-units", InputError(found.problem, file=tracker.place(name), hint=found.hint))
         fit = report.fit_of_video[name] = track_fit(video.truth, tracks)
         report.fit = fit if report.fit is None else report.fit + fit
-
-
-def _check_length(dataset: Dataset, video: Video, findings: Findings) -> None:
-    try:
-        length = dataset.length(video.name)
-    except InputError as unknown:  # reading does without
-        findings("length-differs", unknown)
-        return
-    if dataset.images is not None and length is not None and length != video.num_frames:
-        place = dataset.place(video.name)
-        folder = dataset.images.folder(dataset.root, place.key)
-        file, line = dataset.sizes.place_of_length(dataset.root, place.key)
-        problem = f"video {video.name} has {length} frames by its description, and {video.num_frames} by the images in {folder}"
-        hint = "Restore the images at the end, or correct the length" if video.num_frames < length else \
-            "Correct the length, or remove the images that are not of the video"
-        error = InputError(problem, file=file or folder, line=line, expected="as many images", hint=hint)
-        findings("length-differs", error)
-
-
-def _check_truth(video: Video, findings: Findings) -> None:
-    truth = video.truth
-    if not len(truth):
-        findings("no-labels", InputError(f"video {video.name} has no true box", expected="labels in it"))
-        return
-    _check_boxes(truth, video, f"labels of video {video.name}", findings)
-    for found in unit_findings(truth, video.size, option=None):
-        findings("box-units", InputError(found.problem, file=f"labels of video {video.name}", hint=found.hint))
-    without = video.num_frames - len(np.unique(truth.frame))
-    if without:
-        problem = f"{without} frames of video {video.name} have no label"
-        findings("frame-without-label", InputError(problem), without)
-    if truth.categories:
-        pairs = np.unique(np.stack([truth.identity, truth.category], axis=1), axis=0)
-        ids, counts = np.unique(pairs[:, 0], return_counts=True)
-        for identity in ids[counts > 1].tolist():
-            names = [truth.categories[c] if c >= 0 else "unknown" for c in pairs[pairs[:, 0] == identity, 1]]
-            problem = f"identity {identity} of video {video.name} is {' and '.join(names)}"
-            findings("class-changes", InputError(problem, expected="one class per identity"))
-
-
-def _check_boxes(tracks: TrackSet, video: Video, where: str, findings: Findings) -> None:
-    height, width = video.size
-    x1, y1, x2, y2 = tracks.box.T if len(tracks) else np.zeros((4, 0))
-    outside = np.flatnonzero((x2 <= 0) | (y2 <= 0) | (x1 >= width) | (y1 >= height))
-    if len(outside):
-        row = outside[0]
-        box = ", ".join(f"{v:.1f}" for v in tracks.box[row])
-        problem = (
-            f"the box ({box}) of identity {tracks.identity[row]} in frame {tracks.frame[row]} (from 0) lies wholly"
-            f" outside the frame of {width}x{height}"
-        )
-        hint = "Check that the boxes refer to the original frames"
-        findings("box-outside", InputError(problem, file=where, hint=hint), len(outside))
 
 
 def _judge_shifts(report: CheckReport) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import logging
 import os
 import re
 from bisect import bisect_left, bisect_right
@@ -21,6 +22,8 @@ from flexhook.errors import InputError
 from flexhook.media.images import ImageFiles
 from flexhook.structures.files import atomic_write
 from flexhook.structures.video import Frames
+
+log = logging.getLogger(__name__)
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
 BT709 = 1  # number of ITU-T BT.709 in H.273, for matrix, primaries and transfer alike
@@ -60,7 +63,21 @@ def open_frames(path: str | Path) -> Frames:
                 expected="one png or jpg file per frame",
                 hint="Remove one of the two",
             )
+    _warn_of_gaps(images)
     return ImageFiles(images)
+
+
+def _warn_of_gaps(images: list[Path]) -> None:
+    """Tell where numbers are missing among images that are numbered: frames are counted in order."""
+    named = [re.findall(r"[0-9]+", image.stem) for image in images]
+    if not all(named) or len({re.sub(r"[0-9]+$", "", image.stem) for image in images}) > 1:
+        return
+    numbers = [int(found[-1]) for found in named]
+    gaps = [k for k, (one, other) in enumerate(itertools.pairwise(numbers)) if other != one + 1]
+    if gaps:
+        log.warning("%s: the numbers of the images have %d gaps, the first between %s and %s. Frames are counted in the order "
+                    "of the images: tracks that follow the numbers do not fit", images[0].parent, len(gaps),
+                    images[gaps[0]].name, images[gaps[0] + 1].name)
 
 
 class VideoFileFrames(Frames):
@@ -153,7 +170,11 @@ class VideoFileFrames(Frames):
         with self._open() as container:
             stream = container.streams.video[0]
             self.frame_rate = float(stream.average_rate) if stream.average_rate else None
-            packets = [(p.pts, p.is_keyframe) for p in container.demux(stream) if p.size and not p.is_discard]
+            every = [(p.pts, p.is_keyframe, p.is_discard) for p in container.demux(stream) if p.size]
+            packets = [(pts, is_keyframe) for pts, is_keyframe, is_discard in every if not is_discard]
+            if stream.frames - len(every) > max(1, 0.01 * stream.frames):  # some formats count one that is not there
+                log.warning("%s: the file says that it has %d frames, and %d are there: it may be truncated", self.path,
+                            stream.frames, len(every))
         times = sorted(pts for pts, _ in packets if pts is not None)
         if len(times) < len(packets) or len(set(times)) < len(times):
             return None, []
