@@ -43,10 +43,10 @@ class Pictures:
         return image
 
 
-def overfit_video():
-    """Four objects that move in lanes of their own; the fourth enters late, the first leaves early."""
-    lanes = {1: (range(0, 24), 6, 2, 3.2), 2: (range(0, 30), 100, 18, -2.6), 3: (range(0, 30), 10, 34, 2.4),
-             4: (range(5, 30), 98, 48, -2.4)}  # fmt: skip
+def overfit_video(entries=(0, 0, 0, 5)):
+    """Four objects that move in lanes of their own from their first frames on; the first leaves early."""
+    lanes = {1: (24, 6, 2, 3.2), 2: (FRAMES, 100, 18, -2.6), 3: (FRAMES, 10, 34, 2.4), 4: (FRAMES, 98, 48, -2.4)}
+    lanes = {i: (range(first, last), *place) for first, (i, (last, *place)) in zip(entries, lanes.items(), strict=True)}
     rows = [(f, i, x + v * (f - frames[0]), y) for i, (frames, x, y, v) in lanes.items() for f in frames]
     table = np.array(rows, float)
     box = np.stack([table[:, 2], table[:, 3], table[:, 2] + 22, table[:, 3] + 13], -1).round()
@@ -83,32 +83,42 @@ def small_network(kind, **options):
     return kind(SmallVisual(), TinyText(width=32), **sizes, **options)
 
 
-def overfit(network, thresholds, steps, length, rate=1e-3, say=None):
-    """Train a network on the clips of the video for a number of steps; the rate falls to a tenth for the last third."""
-    video, resize = overfit_video(), InferenceResize(*SIZE)
-    items = ClipItems([video], lengths=[length], seed=1)
-    collate = ClipCollator([video], None, resize)
-    module = OneStageModule(network, LossWeights(), MatchCost(), thresholds).train()
-    optimizer = torch.optim.AdamW(network.parameters(), lr=rate, weight_decay=1e-4)
-    scheduler = torch.optim.lr_scheduler.MultiStepLR(optimizer, [steps * 2 // 3, steps * 9 // 10], 0.2)
-    order = np.random.default_rng(0)
-    for step in range(steps):
-        batch = collate([items[(step, int(order.integers(len(items))))]])
-        (run,) = module.run_clips(batch)
-        loss = run.total(module.weights)
-        optimizer.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-        optimizer.step()
-        scheduler.step()
-        if say and step % 50 == 0:
-            say(f"step {step} loss {loss.item():.3f}")
+EXCHANGED = dict(zip(SENTENCES, ("yellow things", "blue things", "green things", "red things", "blue and yellow",
+                                 "red and green"), strict=True))  # fmt: skip
+"""A sentence for each sentence that asks for none of its objects."""
+
+
+def overfit(network, video, thresholds, phases, rate=1e-3, refer=2.0, clip=1.0, say=None):
+    """Train a network on the clips of a video.
+
+    The phases, (frames of a clip, steps), lengthen the clips: a network that has seen tracks of three frames alone leaves its
+    fresh queries silent beside those and loud beside older ones. The rate falls linearly over the last two fifths of the steps.
+    """
+    collate = ClipCollator([video], None, InferenceResize(*SIZE))
+    module = OneStageModule(network, LossWeights(refer=refer), MatchCost(), thresholds).train()
+    optimizer = torch.optim.AdamW(network.parameters(), lr=rate, weight_decay=1e-4, fused=True)
+    total = sum(steps for _, steps in phases)
+    scheduler = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda step: min((step + 1) / 30, 1, max(0.02, (1 - step / total) / 0.4)))
+    order, step = np.random.default_rng(0), 0
+    for length, steps in phases:
+        items = ClipItems([video], lengths=[length], seed=1)
+        for _ in range(steps):
+            (run,) = module.run_clips(collate([items[(step, int(order.integers(len(items))))]]))
+            loss = run.total(module.weights)
+            optimizer.zero_grad()
+            loss.backward()
+            nn.utils.clip_grad_norm_(network.parameters(), clip)
+            optimizer.step()
+            scheduler.step()
+            step += 1
+            if say and step % 50 == 0:
+                say(f"step {step} of {total}, clips of {length}: loss {loss.item():.3f}")
     return network.eval()
 
 
-def answers(network, thresholds, exchanged=False):
-    """DetA, AssA and HOTA at IoU 0.5 over all expressions, 0 to 100; with the sentences exchanged where asked for."""
-    video = overfit_video()
+def answers(network, video, thresholds):
+    """What the network answers to each sentence in the whole video."""
     trackers = SentenceTrackers(network, thresholds, InferenceResize(*SIZE), SIZE)
     for sentence in SENTENCES:
         trackers.add(sentence)
@@ -116,9 +126,12 @@ def answers(network, thresholds, exchanged=False):
     for frame in range(FRAMES):
         for sentence, rows in trackers.update(video.frames.read(frame)).items():
             found[sentence].add(frame, rows)
-    names = list(SENTENCES)
-    asked = names[3:] + names[:3] if exchanged else names
-    results = [found[s].result(e) for s, e in zip(asked, video.expressions, strict=True)]
+    return found
+
+
+def accuracy(found, video, exchanged=False):
+    """DetA, AssA and HOTA at IoU 0.5 over all expressions, 0 to 100; ``exchanged``: of the answers to other sentences."""
+    results = [found[EXCHANGED[e.sentence] if exchanged else e.sentence].result(e) for e in video.expressions]
     columns = {k: np.concatenate([getattr(r.tracks, k) for r in results]) for k in ("frame", "identity", "box", "category")}
     columns |= {k: np.concatenate([getattr(r, k) for r in results]) for k in ("score", "accepted")}
     index = np.repeat(np.arange(len(results)), [len(r.tracks) for r in results])

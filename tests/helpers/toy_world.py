@@ -11,6 +11,7 @@ from io import StringIO
 from pathlib import Path
 
 import numpy as np
+import torch
 from lightning.pytorch.callbacks import Callback
 from PIL import Image
 from tiny_model import TinyText, TinyVisual
@@ -70,6 +71,16 @@ class KillAt(Callback):
     def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx):
         if trainer.global_step == self.step:
             os.kill(os.getpid(), signal.SIGKILL)
+
+
+class KeepWeights(Callback):
+    """Writes what each process has at the end of the training: ``FOLDER/rank0.pt``, ``FOLDER/rank1.pt``."""
+
+    def __init__(self, folder):
+        self.folder = Path(folder)
+
+    def on_train_end(self, trainer, module):
+        torch.save(module.state_dict(), put(self.folder / f"rank{trainer.global_rank}.pt"))
 
 
 class FailFor(Callback):

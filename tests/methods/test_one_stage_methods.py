@@ -7,7 +7,8 @@ import pytest
 import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
-from toy_world import run_here, start, toy_overrides, write_toy_world
+from one_stage_toy import METHODS, SPANS, one_stage_overrides
+from toy_world import run_here, start, write_toy_world
 
 from flexhook.configuration.resolvers import config_folder
 from flexhook.configuration.trust import check_parts
@@ -16,10 +17,6 @@ from flexhook.structures.result_files import read_results
 from flexhook.training.build import build_method, load_method
 from flexhook.training.checkpoints import read_checkpoint
 
-METHODS = ("transrmot", "temprmot")
-SIZES = ("width=32", "heads=4", "encoder_layers=1", "decoder_layers=2", "ffn=32", "num_queries=6")
-EASY = ("birth=0.0", "miss_below=0.0", "score_above=0.0", "area_above=0", "refer_above=0.01")  # untrained, they find something
-
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory):
@@ -27,19 +24,12 @@ def world(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FLEXHOOK_CACHE", str(root / "cache"))
         patch.setenv("OMP_NUM_THREADS", "1")
-        spans = {"a": {1: range(6), 2: range(2, 6)}, "u": {1: range(4), 2: range(3)}, "w": {8: range(3)}}
-        write_toy_world(root / "data", spans)
+        write_toy_world(root / "data", SPANS)
         yield root
 
 
 def overrides(world, method, folder):
-    common = [o for o in toy_overrides(world / "data", "a", "w", "u") if not o.startswith("sampling.")]
-    memory = ["model.temporal_layers=1", "model.temporal_ffn=32", "model.train_history=2", "model.test_history=3"]
-    return ["train", *common, f"method={method}", *(f"model.{s}" for s in SIZES), *(memory if method == "temprmot" else []),
-            *(f"method.thresholds.{t}" for t in EASY), "+visual.strides=[8,16,32]", "+visual.channels=[6,8,8]",
-            "sampling.resize={short: 32, limit: 96}", "sampling.val_length=3", "sampling.num_workers=0",
-            "sampling.augmentation.choices=[{_target_: flexhook.methods.one_stage.pictures.ShortSide, sizes: [24, 32]}]",
-            "trainer.accelerator=cpu", "trainer.gradient_clip_val=0.1", f"hydra.run.dir={folder}"]  # fmt: skip
+    return one_stage_overrides(world / "data", method, folder)
 
 
 @pytest.fixture(scope="module", params=METHODS)
