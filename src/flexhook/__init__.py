@@ -13,10 +13,10 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from flexhook.api import LiveStream, Model, Prediction, SentenceResult, load
+    from flexhook.api import LiveStream, Model, Prediction, SentenceResult, grounding, load
 
 __version__ = "0.1.0"
-__all__ = ["LiveStream", "Model", "Prediction", "SentenceResult", "__version__", "load"]
+__all__ = ["LiveStream", "Model", "Prediction", "SentenceResult", "__version__", "grounding", "load"]
 
 
 def __getattr__(name: str) -> Any:

@@ -3,6 +3,7 @@
 from flexhook.api.live import LiveStream
 from flexhook.api.loading import load
 from flexhook.api.model import Model
+from flexhook.api.pretrained import grounding
 from flexhook.api.results import Prediction, SentenceResult
 
-__all__ = ["LiveStream", "Model", "Prediction", "SentenceResult", "load"]
+__all__ = ["LiveStream", "Model", "Prediction", "SentenceResult", "grounding", "load"]

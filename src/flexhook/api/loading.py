@@ -49,7 +49,7 @@ def load(
         >>> model = flexhook.load("outputs/latest")  # doctest: +SKIP
         >>> model.predict("clip.mp4", ["white cars"], tracks="tracks.txt")["white cars"].to_dataframe()  # doctest: +SKIP
     """
-    place = _device(device)
+    place = named_device(device)
     given = Path(path).expanduser()
     file = chosen_checkpoint(given) if given.is_dir() else given
     checkpoint = read_checkpoint(file)
@@ -70,7 +70,7 @@ def load(
     return Model(method, file, place)
 
 
-def _device(name: str | torch.device) -> torch.device:
+def named_device(name: str | torch.device) -> torch.device:
     """The device of that name.
 
     Raises:

@@ -27,15 +27,15 @@ if TYPE_CHECKING:
 
 
 class Model:
-    """A trained model; made by :func:`flexhook.load`.
+    """A trained model; made by :func:`flexhook.load` or :func:`flexhook.grounding`.
 
     Attributes:
         method: The method, in evaluation mode.
-        path: The checkpoint's file.
+        path: The checkpoint's file; without one, the name of the pretrained model.
         device: Where it computes.
     """
 
-    def __init__(self, method: Method, path: Path, device: torch.device) -> None:
+    def __init__(self, method: Method, path: Path | str, device: torch.device) -> None:
         self.method, self.path, self.device = method, path, device
 
     def __repr__(self) -> str:

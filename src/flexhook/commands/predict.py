@@ -6,12 +6,14 @@ import time
 from collections.abc import Sequence
 from itertools import count
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from flexhook.commands.hydra_app import hydra_command
+from flexhook.commands.untrained import build_untrained, names_method, untrained_config
 from flexhook.configuration.check_config import check_config
 from flexhook.datasets.box_units import warn_of_units
 from flexhook.datasets.text_files import read_text
@@ -21,6 +23,12 @@ from flexhook.structures.slugs import slug
 from flexhook.trackers.from_config import build_tracker
 from flexhook.trackers.mot_files import TrackerFiles
 from flexhook.training.checkpoint_file import require_checkpoint_file
+
+if TYPE_CHECKING:
+    import torch
+
+    from flexhook.datasets.reader import Reader
+    from flexhook.structures.method import Method
 
 VIDEO = ".video"  #: In a folder of a multirun: the video that its results are of.
 
@@ -38,11 +46,13 @@ def task(cfg: DictConfig) -> None:
     decision = Decision(cfg.threshold, cfg.vote, cfg.top_k)
     from_file = HydraConfig.get().runtime.choices.get("tracker") == "file"
     given = not from_file or cfg.tracker.root is not None  # a method that finds its objects itself needs none
-    for key in ("video", "ckpt", *(["tracks"] if given and from_file else [])):
+    untrained = names_method(cfg)
+    for key in ("video", *([] if untrained else ["ckpt"]), *(["tracks"] if given and from_file else [])):
         named = cfg.tracker.root if key == "tracks" else cfg[key]
         if not str(named or "").strip():
             raise ConfigError(f"{key} is empty", expected=f"{key}=PATH")
-    require_checkpoint_file(cfg.ckpt)  # before torch is imported
+    if not untrained:
+        require_checkpoint_file(cfg.ckpt)  # before torch is imported
     tracker = build_tracker(cfg) if given else None
     if tracker is not None and tracker.needs_truth:
         raise ConfigError("the tracker makes tracks of ground truth, and the video has none", expected="tracks=FILE",
@@ -61,43 +71,18 @@ def task(cfg: DictConfig) -> None:
             print(f"warning: {source} has no tracks, and the results will be empty", flush=True)
 
     from flexhook.api.results import SentenceResult
-    from flexhook.configuration.trust import check_parts
-    from flexhook.inference.prediction import best_device, predict_block
-    from flexhook.inference.scoring_options import scoring_options
+    from flexhook.inference.prediction import predict_block
     from flexhook.structures.result_files import read_results
     from flexhook.structures.result_folder import merge_expressions
     from flexhook.trackers.given import GivenTracks
-    from flexhook.training.build import (
-        DATA_PARTS,
-        build_reader,
-        build_trained,
-        forget_generator,
-        require_data,
-        trained_config,
-    )
-    from flexhook.training.checkpoints import read_checkpoint
 
-    print(f"loading {cfg.ckpt}", flush=True)
-    checkpoint = read_checkpoint(cfg.ckpt)
-    trained = trained_config(checkpoint, cfg.ckpt)
-    trained.scoring = scoring_options(cfg.scoring, trained)
-    if OmegaConf.is_missing(cfg.scoring, "calibration") and trained.scoring.get("calibration"):
-        trained.scoring.calibration = None
-        print("without the calibration that the model was scored with: it counts the training sentences, which predict does "
-              "without (scoring=calibrated reads them)", flush=True)
-    calibrated = bool(trained.scoring.get("calibration"))
-    if calibrated:
-        forget_generator(trained)
-        check_parts(trained, [*DATA_PARTS, "scoring.calibration"], cfg.ckpt, cfg)
-        require_data(trained, cfg.ckpt)
-    method = build_trained(checkpoint, cfg.ckpt, cfg)
-    device = best_device(cfg.accelerator)
+    method, settings, reader, device = ready_method(cfg, untrained)
     if method.needs_tracks:
         if tracks is None:
             raise ConfigError(f"the method {method.name} scores tracks, and none are given", expected="tracks=FILE",
                               hint="Or let a detector find them: tracker=detect detector=transformers")
         method.tracker = GivenTracks(tracks)
-    method.prepare_inference(trained, device, build_reader(trained) if calibrated else None)
+    method.prepare_inference(settings, device, reader)
     seen = f"{len(tracks)} boxes of {len(tracks.tracks())} tracks in " if tracks is not None and method.needs_tracks else ""
     print(f"scoring {seen}{video.num_frames} frames against {len(video.expressions)} sentences on {device}", flush=True)
     begin = time.perf_counter()
@@ -123,6 +108,51 @@ def task(cfg: DictConfig) -> None:
     if report.frames:
         print(f"scored {report.frames} frames in {seconds:.1f} s: {report.frames / seconds:.1f} frames per second")
     print(f"the results lie in {out}")
+
+
+def ready_method(cfg: DictConfig, untrained: bool) -> tuple[Method, DictConfig, Reader | None, torch.device]:
+    """The method of a checkpoint, or one that needs none, with what it is prepared with.
+
+    Args:
+        cfg: The command's configuration.
+        untrained: Whether it names a method in place of a checkpoint.
+
+    Returns:
+        The method, its configuration, the reader of its training videos where a calibration asks for them, and the device.
+    """
+    from flexhook.configuration.trust import check_parts
+    from flexhook.inference.prediction import best_device
+    from flexhook.inference.scoring_options import scoring_options
+    from flexhook.training.build import (
+        DATA_PARTS,
+        build_reader,
+        build_trained,
+        forget_generator,
+        require_data,
+        trained_config,
+    )
+    from flexhook.training.checkpoints import read_checkpoint
+
+    device = best_device(cfg.accelerator)
+    if untrained:
+        settings = untrained_config(cfg)
+        print(f"loading the method {settings.method.get('name')}, without a checkpoint", flush=True)
+        return build_untrained(settings), settings, None, device
+    print(f"loading {cfg.ckpt}", flush=True)
+    checkpoint = read_checkpoint(cfg.ckpt)
+    trained = trained_config(checkpoint, cfg.ckpt)
+    trained.scoring = scoring_options(cfg.scoring, trained)
+    if OmegaConf.is_missing(cfg.scoring, "calibration") and trained.scoring.get("calibration"):
+        trained.scoring.calibration = None
+        print("without the calibration that the model was scored with: it counts the training sentences, which predict does "
+              "without (scoring=calibrated reads them)", flush=True)
+    calibrated = bool(trained.scoring.get("calibration"))
+    if calibrated:
+        forget_generator(trained)
+        check_parts(trained, [*DATA_PARTS, "scoring.calibration"], cfg.ckpt, cfg)
+        require_data(trained, cfg.ckpt)
+    method = build_trained(checkpoint, cfg.ckpt, cfg)
+    return method, trained, build_reader(trained) if calibrated else None, device
 
 
 def open_video(cfg: DictConfig) -> Video:
@@ -157,7 +187,8 @@ def require_other_files(cfg: DictConfig, out: Path, video: Video) -> None:
     Raises:
         ConfigError: One would.
     """
-    inputs = [cfg.video, cfg.ckpt, cfg.tracker.get("root") if cfg.get("tracker") else None]
+    checkpoint = None if OmegaConf.is_missing(cfg, "ckpt") else cfg.ckpt
+    inputs = [cfg.video, checkpoint, cfg.tracker.get("root") if cfg.get("tracker") else None]
     inputs += [cfg.sentences] if isinstance(cfg.sentences, str) else []
     taken = {Path(str(path)).expanduser().resolve() for path in inputs if path is not None}
     made = [out / f"{expression.slug}{suffix}" for expression in video.expressions for suffix in (".txt", ".csv", ".mp4")]
