@@ -187,6 +187,8 @@ class EveryNth:
         self.frames, self.every = frames, every
         if hasattr(frames, "path"):
             self.path = frames.path
+        if hasattr(frames, "digest"):
+            self.digest = frames.digest
 
     def __len__(self) -> int:
         return -(-len(self.frames) // self.every)

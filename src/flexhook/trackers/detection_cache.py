@@ -11,7 +11,7 @@ import numpy as np
 from supervision import Detections
 
 from flexhook.errors import InputError
-from flexhook.media.images import frames_fingerprint
+from flexhook.media.images import cache_key
 from flexhook.structures import Video
 from flexhook.structures.disk_cache import DiskCache, Entry, EntryWriter, cache_folder
 from flexhook.structures.protocols import Detector
@@ -49,7 +49,7 @@ def detect_video(
     """
     folder = cache_folder(folder)
     cache = None if folder is None else DiskCache(folder / "detections")
-    key = (str(VERSION), detector.key(), frames_fingerprint(video))
+    key = (str(VERSION), detector.key(), cache_key(video))
     said = on_frames or (lambda count: None)
     detector.reset()
     done: list[Detections] = []

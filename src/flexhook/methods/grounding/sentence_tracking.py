@@ -13,7 +13,7 @@ import numpy as np
 from supervision import Detections
 
 from flexhook.errors import ConfigError, InputError
-from flexhook.media.images import check_shape, frames_fingerprint
+from flexhook.media.images import cache_key, check_shape
 from flexhook.structures import Expression, ExpressionResult, TrackSet, Video
 from flexhook.structures.disk_cache import DiskCache, cache_folder
 from flexhook.structures.method import PredictionReport, ResultWriter
@@ -92,7 +92,7 @@ class SentenceTracking:
         """
         folder = cache_folder(self.cache_dir)
         cache = None if folder is None else DiskCache(folder / "detections")
-        key = (str(VERSION), "sentence", self.detector.key(), frames_fingerprint(video)) if sentences else ()
+        key = (str(VERSION), "sentence", self.detector.key(), cache_key(video)) if sentences else ()
         done: dict[str, list[Detections]] = {sentence: [] for sentence in sentences}
         computed = 0
         for start in range(0, video.num_frames if sentences else 0, BLOCK):

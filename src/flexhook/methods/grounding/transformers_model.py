@@ -22,6 +22,8 @@ from flexhook.trackers.detectors.transformers_detector import load_pretrained
 TYPES = ("grounding-dino", "mm-grounding-dino")
 """``model_type`` of the models that give a score of every word for every box."""
 OPTION = "method.model"
+MIN_SIDE = 64
+"""Pixels of the smallest picture; the coarsest of the model's maps has a stride of 64."""
 
 
 @dataclass(frozen=True)
@@ -79,9 +81,10 @@ class GroundedDetector:
         for name, value in shares.items():
             if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
                 raise ConfigError(f"the grounding detector's {name} is {value!r}", expected="a number, 0 to 1")
-        for name, count in {"short_side": short_side or 1, "sentence_batch": sentence_batch}.items():
-            if not isinstance(count, int) or count < 1:
-                raise ConfigError(f"the grounding detector's {name} is {count!r}", expected="a whole number, 1 or more")
+        counts = {"short_side": (MIN_SIDE if short_side is None else short_side, MIN_SIDE), "sentence_batch": (sentence_batch, 1)}
+        for name, (count, least) in counts.items():
+            if not isinstance(count, int) or count < least:
+                raise ConfigError(f"the grounding detector's {name} is {count!r}", expected=f"a whole number, {least} or more")
         from transformers import AutoModelForZeroShotObjectDetection, AutoProcessor
 
         self.threshold, self.text_threshold, self.iou_threshold = float(threshold), float(text_threshold), float(iou_threshold)
@@ -144,8 +147,8 @@ class GroundedDetector:
     def detect(self, frame: np.ndarray, sentences: Sequence[str]) -> list[Detections]:
         """Detections per sentence; see :class:`flexhook.structures.protocols.SentenceDetector`."""
         captions = [self.caption(sentence) for sentence in sentences]
-        size = None if self.short_side is None else {"size": self._resized()}
-        picture = self._pictures(images=[frame], return_tensors="pt", **(size or {})).to(self.model.device)
+        size = {} if self.short_side is None else {"size": self._resized()}
+        picture = self._pictures(images=[np.array(frame)], return_tensors="pt", **size).to(self.model.device)
         found: list[Detections] = []
         for start in range(0, len(captions), self.sentence_batch):
             found += self._detect(picture, captions[start : start + self.sentence_batch], frame.shape[:2])
