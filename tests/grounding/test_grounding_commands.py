@@ -102,7 +102,8 @@ def test_a_mistake_of_predict_is_one_message(world, tmp_path, changes, message):
 
 
 def test_a_mistake_of_score_is_one_message(tmp_path):
-    for changes, message in {"method=grounding": "data is missing", "method=ikun": "the method ikun needs a checkpoint"}.items():
+    mistakes = {"method=grounding": "data is missing", "method=ikun": "the method ikun needs a checkpoint"}
+    for changes, message in mistakes.items():
         status, said = run_here(["score", changes], tmp_path)
         assert status == 2 and message in said, said
 

@@ -129,7 +129,7 @@ def test_models_that_cannot_be_had_are_one_message(tmp_path, monkeypatch):
         GroundedDetector("/nowhere/at/all")
     BertModel(BertConfig(hidden_size=8, num_hidden_layers=1, num_attention_heads=1, intermediate_size=8, vocab_size=9)) \
         .save_pretrained(tmp_path)
-    with pytest.raises(InputError, match="is of the type bert. Expected grounding-dino or mm-grounding-dino"):
+    with pytest.raises(InputError, match=r"is of the type bert. Expected grounding-dino or mm-grounding-dino"):
         GroundedDetector(str(tmp_path))
-    with pytest.raises(InputError, match="method.model is empty"):
+    with pytest.raises(InputError, match=r"method.model is empty"):
         GroundedDetector("")

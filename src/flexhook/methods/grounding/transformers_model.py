@@ -81,7 +81,8 @@ class GroundedDetector:
         for name, value in shares.items():
             if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
                 raise ConfigError(f"the grounding detector's {name} is {value!r}", expected="a number, 0 to 1")
-        counts = {"short_side": (MIN_SIDE if short_side is None else short_side, MIN_SIDE), "sentence_batch": (sentence_batch, 1)}
+        side = MIN_SIDE if short_side is None else short_side
+        counts = {"short_side": (side, MIN_SIDE), "sentence_batch": (sentence_batch, 1)}
         for name, (count, least) in counts.items():
             if not isinstance(count, int) or count < least:
                 raise ConfigError(f"the grounding detector's {name} is {count!r}", expected=f"a whole number, {least} or more")
