@@ -13,10 +13,10 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from flexhook.api import LiveStream, Model, Prediction, SentenceResult, first_stage, load
+    from flexhook.api import LiveStream, Model, Prediction, SentenceResult, first_stage, grounding, load
 
 __version__ = "0.1.0"
-__all__ = ["LiveStream", "Model", "Prediction", "SentenceResult", "__version__", "first_stage", "load"]
+__all__ = ["LiveStream", "Model", "Prediction", "SentenceResult", "__version__", "first_stage", "grounding", "load"]
 
 
 def __getattr__(name: str) -> Any:

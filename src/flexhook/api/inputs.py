@@ -11,6 +11,7 @@ import numpy as np
 
 from flexhook.errors import ConfigError, InputError
 from flexhook.structures import Expression, Frames, TrackSet, Video, make_labels
+from flexhook.structures.digests import Digest
 from flexhook.structures.slugs import unique_slugs
 from flexhook.trackers.given import GivenTracks
 from flexhook.trackers.mot_files import TrackerFiles
@@ -47,6 +48,13 @@ class ArrayFrames(Frames):
     def read(self, index: int) -> np.ndarray:
         """Frame ``index``, 0-based."""
         return self.images[index]
+
+    def digest(self) -> str:
+        """A digest of all frames: their names do not tell videos apart."""
+        found = Digest()
+        for image in self.images:
+            found.add(np.ascontiguousarray(image))
+        return found.hex()
 
 
 def check_frame(frame: Any, name: str) -> None:

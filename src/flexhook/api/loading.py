@@ -49,7 +49,7 @@ def load(
         >>> model = flexhook.load("outputs/latest")  # doctest: +SKIP
         >>> model.predict("clip.mp4", ["white cars"], tracks="tracks.txt")["white cars"].to_dataframe()  # doctest: +SKIP
     """
-    place = _device(device)
+    place = named_device(device)
     file = checkpoint_file(path)
     checkpoint = read_checkpoint(file)
     cfg = trained_config(checkpoint, file)
@@ -69,7 +69,7 @@ def load(
     return Model(method, file, place, checkpoint["flexhook"].get("words", []))
 
 
-def _device(name: str | torch.device) -> torch.device:
+def named_device(name: str | torch.device) -> torch.device:
     """The device of that name.
 
     Raises:

@@ -32,16 +32,16 @@ if TYPE_CHECKING:
 
 
 class Model:
-    """A trained model; made by :func:`flexhook.load`.
+    """A trained model; made by :func:`flexhook.load` or :func:`flexhook.grounding`.
 
     Attributes:
         method: The method, in evaluation mode.
-        path: The checkpoint's file; None for a method without one.
+        path: The checkpoint's file; without one, the name of the pretrained model.
         device: Where it computes.
         words: The words that its training sentences had; empty where that is not known.
     """
 
-    def __init__(self, method: Method, path: Path | None, device: torch.device, words: Sequence[str] = ()) -> None:
+    def __init__(self, method: Method, path: Path | str, device: torch.device, words: Sequence[str] = ()) -> None:
         self.method, self.path, self.device, self.words = method, path, device, frozenset(words)
 
     def __repr__(self) -> str:

@@ -21,6 +21,7 @@ from flexhook.commands.command_line import (
     help_text,
     quote_literals,
 )
+from flexhook.commands.untrained import explain_method
 from flexhook.configuration.mistakes import as_mistake, in_one_line
 from flexhook.configuration.resolvers import config_folder
 from flexhook.errors import FlexHookError, Stopped
@@ -74,7 +75,8 @@ def hydra_command(config_name: str, task: Callable[[DictConfig], object]) -> Cal
                     raise FlexHookError(f"{config_name} was ended before it was done.") from None
                 return stop.code if isinstance(stop.code, int) else 1 if stop.code else 0
             except Exception as error:
-                known = explain_unknown_key(error, config_name) or explain_unknown_option(error) or as_mistake(error)
+                known = (explain_method(error, config_name) or explain_unknown_key(error, config_name)
+                         or explain_unknown_option(error) or as_mistake(error))
                 if failed:
                     known = known and FlexHookError("jobs that failed:\n" + "\n".join(failed))
                 if known is None:

@@ -14,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from tqdm import tqdm
 
 from flexhook.commands.hydra_app import hydra_command
+from flexhook.commands.untrained import build_untrained, names_method, untrained_config
 from flexhook.configuration.check_config import check_config
 from flexhook.datasets.box_units import warn_of_units
 from flexhook.datasets.text_files import read_text
@@ -44,10 +45,12 @@ def task(cfg: DictConfig) -> None:
 
     check_config(cfg)
     decision = Decision(cfg.threshold, cfg.vote, cfg.top_k)
-    for key in ("video", "ckpt"):
+    untrained = names_method(cfg)
+    for key in ("video", *([] if untrained else ["ckpt"])):
         if not str(cfg[key] if cfg[key] is not None else "").strip():
             raise ConfigError(f"{key} is empty", expected=f"{key}=PATH")
-    cfg.ckpt = str(checkpoint_file(cfg.ckpt))  # before torch is imported
+    if not untrained:
+        cfg.ckpt = str(checkpoint_file(cfg.ckpt))  # before torch is imported
     if is_live(cfg.video):
         from flexhook.commands.predict_live import predict_live
 
@@ -78,9 +81,10 @@ def given_tracks(cfg: DictConfig) -> Tracker | None:
     Raises:
         ConfigError: It needs the truth.
     """
-    if HydraConfig.get().runtime.choices.get("tracker") == "detect":
+    choice = HydraConfig.get().runtime.choices.get("tracker")
+    if choice == "detect" or (choice == "file" and cfg.tracker.root is None and cfg.get("method")):
         return None
-    if HydraConfig.get().runtime.choices.get("tracker") == "file" and not str(cfg.tracker.root or "").strip():
+    if choice == "file" and not str(cfg.tracker.root or "").strip():
         raise ConfigError("tracks is empty", expected="tracks=PATH", hint="Leave tracks out, and a detector finds the objects")
     tracker = build_tracker(cfg)
     if tracker.needs_truth:
@@ -104,7 +108,7 @@ def read_given(tracker: Tracker, video: Video) -> TrackSet:
 
 
 def load_model(cfg: DictConfig) -> Model:
-    """The model of the checkpoint, with the options of scoring that the command gives."""
+    """The model of the checkpoint, with the options of scoring that the command gives, or a method that needs no checkpoint."""
     from flexhook.api.model import Model, unfamiliar
     from flexhook.configuration.trust import check_parts
     from flexhook.inference.prediction import best_device
@@ -119,6 +123,13 @@ def load_model(cfg: DictConfig) -> Model:
     )
     from flexhook.training.checkpoints import read_checkpoint
 
+    device = best_device(cfg.accelerator)
+    if cfg.get("method"):
+        settings = untrained_config(cfg)
+        print(f"loading the method {settings.method.get('name')}, without a checkpoint", flush=True)
+        method = build_untrained(settings)
+        method.prepare_inference(settings, device, None)
+        return Model(method, str(settings.method.get("name")), device)
     print(f"loading {cfg.ckpt}", flush=True)
     checkpoint = read_checkpoint(cfg.ckpt)
     trained = trained_config(checkpoint, cfg.ckpt)
@@ -133,7 +144,6 @@ def load_model(cfg: DictConfig) -> Model:
         check_parts(trained, [*DATA_PARTS, "scoring.calibration"], cfg.ckpt, cfg)
         require_data(trained, cfg.ckpt, "Give scoring.calibration=null")
     method = build_trained(checkpoint, cfg.ckpt, cfg)
-    device = best_device(cfg.accelerator)
     method.prepare_inference(trained, device, build_reader(trained) if calibrated else None)
     model = Model(method, Path(cfg.ckpt), device, checkpoint["flexhook"].get("words", []))
     for notice in unfamiliar(read_sentences(cfg.sentences), model.words):
@@ -257,7 +267,8 @@ def require_other_files(cfg: DictConfig, out: Path, video: Video) -> None:
     Raises:
         ConfigError: One would.
     """
-    inputs = [*video_sources(cfg.video), cfg.ckpt, cfg.tracker.get("root") if cfg.get("tracker") else None]
+    checkpoint = None if OmegaConf.is_missing(cfg, "ckpt") else cfg.ckpt
+    inputs = [*video_sources(cfg.video), checkpoint, cfg.tracker.get("root") if cfg.get("tracker") else None]
     inputs += [cfg.sentences] if isinstance(cfg.sentences, str) else []
     taken = {Path(str(path)).expanduser().resolve() for path in inputs if path is not None}
     made = [out / f"{expression.slug}{suffix}" for expression in video.expressions for suffix in (".txt", ".csv", ".mp4")]
@@ -288,6 +299,6 @@ _hydra = hydra_command("predict", task)
 
 
 def run(argv: list[str]) -> int:
-    """Run the command; without ``tracks=`` and ``tracker=`` a detector finds the objects."""
-    given = any(arg.startswith(("tracks=", "tracker=")) for arg in argv)
+    """Run the command; without ``tracks=`` and ``tracker=`` a detector finds the objects of a method that scores tracks."""
+    given = any(arg.startswith(("tracks=", "tracker=", "method=")) for arg in argv)
     return _hydra(argv if given else ["tracker=detect", *argv])

@@ -77,6 +77,12 @@ PARTS: dict[str, str] = {
     "flexhook.methods.flexhook.temporal.TemporalIntegration": "motion",
     "flexhook.methods.flexhook.temporal.displacements": "",
     "flexhook.methods.flexhook.temporal.positions_only": "",
+    "flexhook.methods.grounding.method.GroundingMethod": "name model detector recover fill_gaps min_length frame_rate",
+    "flexhook.methods.grounding.referring_method.ReferringDetectorMethod":
+        "name thresholds recover fill_gaps min_length frame_rate slow initial",
+    "flexhook.methods.grounding.referring_network.ReferringDetector": _ONE_STAGE.replace("track_attention ", ""),
+    "flexhook.methods.grounding.transformers_model.GroundedDetector":
+        "model threshold text_threshold iou_threshold short_side sentence_batch",
     "flexhook.methods.ikun.network.IKUN": "visual text num_frames image_size crop_size heads",
     "flexhook.methods.one_stage.method.OneStageMethod": "name thresholds slow initial",
     "flexhook.methods.temprmot.network.TempRMOT":

@@ -36,6 +36,10 @@ class WrappedFrames(Frames):
         """Frame ``index``."""
         return self.frames.read(index)
 
+    def digest(self) -> str:
+        """That of the others."""
+        return self.frames.digest()
+
     def kept(self, index: int, size: tuple[int, int]) -> np.ndarray | None:
         """What the others kept."""
         return self.frames.kept(index, size)

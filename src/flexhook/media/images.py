@@ -99,3 +99,8 @@ def frames_fingerprint(video: Video) -> str:
         stat = os.stat(video.frames.path)
         found.add(f"{stat.st_size} {stat.st_mtime_ns}")
     return found.hex()
+
+
+def cache_key(video: Video) -> str:
+    """What the frames of a video are known by in a cache: :func:`frames_fingerprint`, and of frames in memory their content."""
+    return frames_fingerprint(video) + video.frames.digest()

@@ -133,6 +133,7 @@ class Method(ABC):
         mode: ``"max"`` where a larger value of it is better, else ``"min"``.
         keeps_rejected: Whether its results hold candidates that it did not accept; only then oracle and accept-all exist.
         needs_tracks: Whether it scores the tracks of a tracker; else it finds its objects itself.
+        needs_training: Whether it answers only after a training, from a checkpoint; else its class alone makes it.
         tracker: That tracker, set before it predicts; None where there is none.
         image_size: (height, width) that every frame is resized to for its network; None where that depends on the video.
         module: Its LightningModule: what is trained and what checkpoints hold.
@@ -145,6 +146,7 @@ class Method(ABC):
     mode: str = "max"
     keeps_rejected: bool = True
     needs_tracks: bool = False
+    needs_training: bool = True
     tracker: Tracker | None = None
     image_size: tuple[int, int] | None = None
     module: Any

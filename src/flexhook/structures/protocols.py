@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -69,6 +69,47 @@ class Detector(Protocol):
 
     def key(self) -> str:
         """Weights, thresholds and all else that makes the detections of a frame, as a text; detections are cached by it."""
+        ...
+
+
+class SentenceDetector(Protocol):
+    """Finds what sentences refer to in single frames, a sentence by itself.
+
+    :class:`flexhook.methods.grounding.transformers_model.GroundedDetector` is one of pretrained models.
+
+    Attributes:
+        threshold: No detection has a lower score, 0 to 1.
+    """
+
+    threshold: float
+
+    def to(self, device: Any) -> None:
+        """Compute on a ``torch.device`` from now on."""
+        ...
+
+    def check(self, sentence: str) -> None:
+        """See that it can look for a sentence.
+
+        Raises:
+            flexhook.errors.InputError: It cannot, such as where it knows none of the words.
+        """
+        ...
+
+    def detect(self, frame: np.ndarray, sentences: Sequence[str]) -> list[Detections]:
+        """Detections per sentence, which do not depend on the other sentences.
+
+        Args:
+            frame: (H, W, 3) uint8 RGB.
+            sentences: Those that are looked for.
+
+        Returns:
+            As :meth:`Detector.detect` gives them, ``class_id`` 0, ``confidence`` how sure it is that the sentence refers to
+            the box.
+        """
+        ...
+
+    def key(self) -> str:
+        """Weights, thresholds and all else but the sentence that makes detections, as a text; they are cached by it."""
         ...
 
 

@@ -46,6 +46,10 @@ class Frames(ABC):
         """A name of the frame for messages: a path, or a path and an index."""
         return f"frame {index}"
 
+    def digest(self) -> str:
+        """What tells frames in memory from others of their size and number; empty where files do."""
+        return ""
+
     def kept(self, index: int, size: tuple[int, int]) -> np.ndarray | None:
         """The frame at another size, (height, width, 3), where it was kept when it was read before; else None."""
         return None

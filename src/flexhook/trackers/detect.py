@@ -195,6 +195,10 @@ class EveryNth(Frames):
         """Frame ``index`` of those that are taken."""
         return self.frames.read(index * self.every)
 
+    def digest(self) -> str:
+        """That of all frames."""
+        return self.frames.digest()
+
     def name(self, index: int) -> str:
         """Its name."""
         return self.frames.name(index * self.every)

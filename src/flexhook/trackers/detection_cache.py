@@ -11,7 +11,7 @@ import numpy as np
 from supervision import Detections
 
 from flexhook.errors import InputError
-from flexhook.media.images import frames_fingerprint
+from flexhook.media.images import cache_key
 from flexhook.structures import Video
 from flexhook.structures.disk_cache import DiskCache, Entry, EntryWriter, cache_folder
 from flexhook.structures.protocols import Detector
@@ -49,7 +49,7 @@ def detect_video(
     """
     folder = cache_folder(folder)
     cache = None if folder is None else DiskCache(folder / "detections")
-    key = (str(VERSION), detector.key(), frames_fingerprint(video))
+    key = (str(VERSION), detector.key(), cache_key(video))
     said = on_frames or (lambda count: None)
     detector.reset()
     done: list[Detections] = []
@@ -59,7 +59,7 @@ def detect_video(
         path = None if cache is None else cache.path(f"{video.name}_{start}", *key, str(start))
         entry = None if cache is None or path is None else cache.find(path)
         if entry is not None:
-            found = _load(entry)
+            found = load_detections(entry)
             said(len(frames))
         else:
             if detector.sequential:
@@ -72,7 +72,7 @@ def detect_video(
                 said(len(part))
             if cache is not None and path is not None:
                 try:
-                    cache.make(path, lambda writer, found=found: _save(writer, found))  # type: ignore[misc]
+                    cache.make(path, lambda writer, found=found: save_detections(writer, found))  # type: ignore[misc]
                 except InputError as error:
                     log.warning("%s The next run detects these frames again.", error)
         done += found
@@ -97,13 +97,15 @@ def scaled(found: Detections, size: tuple[int, ...], wanted: tuple[int, ...]) ->
     return out
 
 
-def _save(writer: EntryWriter, found: list[Detections]) -> None:
+def save_detections(writer: EntryWriter, found: list[Detections]) -> None:
+    """Write the detections of some frames into an entry of the cache."""
     writer.save("counts", np.array([len(one) for one in found], np.int64))
     for name in ("xyxy", "confidence", "class_id"):
         writer.save(name, np.concatenate([getattr(one, name) for one in found]))
 
 
-def _load(entry: Entry) -> list[Detections]:
+def load_detections(entry: Entry) -> list[Detections]:
+    """The detections in an entry, per frame."""
     cuts = np.cumsum(entry.arrays["counts"])[:-1]
     columns = [np.split(np.array(entry.arrays[name]), cuts) for name in ("xyxy", "confidence", "class_id")]
     return [make_detections(*parts) for parts in zip(*columns, strict=True)]

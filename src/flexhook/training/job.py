@@ -25,7 +25,7 @@ from flexhook.inference.prediction import VideoReport, score_videos
 from flexhook.structures.files import write_json
 from flexhook.structures.method import Method
 from flexhook.trackers.from_config import build_tracker
-from flexhook.training.build import build_datamodule, build_method, build_reader, fill_read_cache, trained_config
+from flexhook.training.build import build_datamodule, build_method, build_reader, fill_read_cache, method_class, trained_config
 from flexhook.training.callbacks import CheckpointContent, SharedBuffers
 from flexhook.training.checkpoints import (
     WholeCheckpoints,
@@ -77,6 +77,11 @@ def train(cfg: DictConfig, resume: bool = False) -> float | None:
     """
     folder = Path(cfg.run_dir)
     check_config(cfg)
+    kind = method_class(cfg)
+    if not kind.needs_training:
+        raise ConfigError(f"the method {cfg.method.name} needs no training", expected="another method",
+                          hint=f"Score a dataset with `flexhook score method={cfg.method.name} data={cfg.data.name}`, a video "
+                          f"with `flexhook predict method={cfg.method.name} video=FILE 'sentences=[\"...\"]'`")
     if cfg.own_gpu:
         take_gpu()
     if resume and go_on(folder, cfg):

@@ -60,7 +60,7 @@ class OneStageMethod(Method):
         if pretrained is None and cfg.method.get("initial"):
             count, kept = load_initial(network, str(cfg.method.initial))
             log.info(f"{count} tensors of {cfg.method.initial}, {len(kept)} keep their own start: {', '.join(kept[:3])}, ...")
-        thresholds = Thresholds(**cfg.method.thresholds)
+        thresholds = cls.thresholds(cfg.method)
         loss, optim = (cfg.get("loss"), cfg.get("optim")) if pretrained is None else (None, None)
         settings: dict[str, Any] = {}
         if optim:
@@ -72,6 +72,11 @@ class OneStageMethod(Method):
         freeze: dict[str, Any] = {"freeze": tuple(cfg.get("freeze") or ()), "freeze_mode": cfg.protocol.freeze_mode}
         weights, cost = (LossWeights(**loss.weights), MatchCost(**loss.cost)) if loss else (None, None)
         return cls(cfg, OneStageModule(network, weights, cost, thresholds, **settings, **freeze))
+
+    @classmethod
+    def thresholds(cls, settings: Any) -> Thresholds:
+        """The thresholds of a method's settings, which are ``cfg.method``."""
+        return Thresholds(**settings.thresholds)
 
     @property
     def network(self) -> Any:

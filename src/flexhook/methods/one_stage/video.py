@@ -79,15 +79,16 @@ class SentenceTrackers:
     def update(self, image: np.ndarray) -> dict[str, FrameRows]:
         """The next frame, (h, w, 3) uint8 RGB: its rows by sentence."""
         with self.precision():
-            pyramid = self.encode(image)
+            pyramid = encode_picture(self.network, self.resize(image))
             survivors = {s: tracker.update(pyramid).survivors for s, tracker in self.trackers.items()}
         return {s: frame_rows(table, self.size, self.thresholds) for s, table in survivors.items()}
 
-    def encode(self, image: np.ndarray) -> Sequence[Tensor]:
-        """The projected pyramid of a frame, per level (d, h, w)."""
-        tensor = torch.from_numpy(self.resize(image).transpose(2, 0, 1).copy())
-        levels = self.network.encode_frames(tensor[None].to(self.network.query_embed.weight.device))
-        return [full_precision(level[0]) for level in levels]
+
+def encode_picture(network: OneStageNetwork, image: np.ndarray) -> Sequence[Tensor]:
+    """The projected pyramid, per level (d, h, w), of a frame of the network's size, (h, w, 3) uint8 RGB."""
+    tensor = torch.from_numpy(image.transpose(2, 0, 1).copy())
+    levels = network.encode_frames(tensor[None].to(network.query_embed.weight.device))
+    return [full_precision(level[0]) for level in levels]
 
 
 class OneStageStream:

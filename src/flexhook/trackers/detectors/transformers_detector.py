@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import torch
 from supervision import Detections
+from transformers import AutoConfig
+from transformers.utils import logging as transformers_logging
 
 from flexhook.encoders.hub import address, first_line, hub, local_or_hub
 from flexhook.encoders.weight_files import weights_fingerprint
@@ -82,27 +84,40 @@ class TransformersDetector:
         return f"TransformersDetector {self._fingerprint} {settings}"
 
 
-def load_pretrained(model: str, processor_class: Any, model_class: Any) -> tuple[Any, Any]:
+def load_pretrained(
+    model: str, processor_class: Any, model_class: Any, option: str = "detector.model",
+    advice: str = "; detector=background and detector=embedded need no hub", types: Sequence[str] = (),
+) -> tuple[Any, Any]:
     """A processor and a model in evaluation mode.
 
     Args:
         model: A name on the hub, or a folder.
         processor_class: The processor's class of transformers.
         model_class: The model's class of transformers.
+        option: The option that names the model, for messages.
+        advice: What else can be done where it cannot be had, for the message.
+        types: The model's ``model_type`` is one of these; empty for any.
 
     Raises:
         InputError: They cannot be had, or are of another kind.
     """
     if not str(model or "").strip():
-        raise InputError("detector.model is empty", expected="a name on the hub, or a folder")
-    name = local_or_hub(str(model), "detector.model")
+        raise InputError(f"{option} is empty", expected="a name on the hub, or a folder")
+    name = local_or_hub(str(model), option)
+    transformers_logging.disable_progress_bar()
     is_local = name != str(model) or "/" not in name or name.startswith("/")
     try:
         with hub(needed=not is_local):
+            kind = AutoConfig.from_pretrained(name, trust_remote_code=False).model_type if types else ""
+            if types and kind not in types:
+                raise InputError(f"the model '{model}' is of the type {kind}", expected=" or ".join(types),
+                                 hint=f"Set {option} to a model that finds boxes of words")
             return processor_class.from_pretrained(name), model_class.from_pretrained(name, use_safetensors=True).eval()
+    except InputError:
+        raise
     except Exception as error:
         where = "" if is_local else f", and the hub in reach or its files in the cache ({address(name)})"
         raise InputError(f"the detector '{model}' cannot be had ({first_line(error)})",
                          expected=f"a model with config.json, preprocessor_config.json and model.safetensors{where}",
-                         hint="Fetch them on another machine, put them into a folder here and set detector.model=FOLDER;"
-                         " detector=background and detector=embedded need no hub") from error
+                         hint=f"Fetch them on another machine, put them into a folder here and set {option}=FOLDER"
+                         f"{advice}") from error
