@@ -12,12 +12,13 @@ from flexhook.configuration.resolvers import config_folder
 from flexhook.errors import ConfigError, InputError
 from flexhook.methods.grounding.method import GroundingMethod
 from flexhook.methods.grounding.sentence_tracking import STRONG, Repair
+from flexhook.structures import Frames
 from flexhook.trackers.associators.algorithms import BotSort, ByteTrack, OCSort, Sort
 
 SENTENCES = ["red cars", "blue cars", "cars"]
 
 
-class Rectangles:
+class Rectangles(Frames):
     """A red rectangle that goes right and a blue one that goes left, on grey; every reading is noted."""
 
     def __init__(self, count=10, shift=0):

@@ -108,6 +108,9 @@ def open_video(
         from flexhook.media.video_files import open_frames
 
         name, source = Path(video).stem, open_frames(video)
+    elif not isinstance(video, Frames | Sequence | np.ndarray):
+        raise InputError(f"video is {type(video).__name__}", expected="a file, a folder, arrays (height, width, 3) of uint8, or"
+                         " a subclass of flexhook.structures.Frames")
     elif not isinstance(video, Frames):
         source = ArrayFrames(video)
     frames: Any = source

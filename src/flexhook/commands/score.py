@@ -73,7 +73,7 @@ def score_untrained(cfg: DictConfig) -> None:
     from flexhook.training.run_folder import data_fingerprint, meta
 
     check_config(cfg)
-    if not cfg.get("data"):
+    if "reader" not in (cfg.get("data") or {}):
         raise ConfigError("data is missing", expected="data=NAME data.root=FOLDER", hint="`flexhook score --help` lists them")
     settings = untrained_config(cfg)
     reader = build_reader(settings)
