@@ -108,11 +108,11 @@ def open_video(
         from flexhook.media.video_files import open_frames
 
         name, source = Path(video).stem, open_frames(video)
-    elif not isinstance(video, Frames | Sequence | np.ndarray):
+    elif isinstance(video, np.ndarray | Sequence) and not isinstance(video, str):
+        source = ArrayFrames(video)
+    elif not isinstance(video, Frames):
         raise InputError(f"video is {type(video).__name__}", expected="a file, a folder, arrays (height, width, 3) of uint8, or"
                          " a subclass of flexhook.structures.Frames")
-    elif not isinstance(video, Frames):
-        source = ArrayFrames(video)
     frames: Any = source
     height, width = frame_size or frames.read(0).shape[:2]
     expressions = [Expression(text, slug) for text, slug in zip(sentences, unique_slugs(sentences), strict=True)]

@@ -10,7 +10,7 @@ from PIL import Image
 
 from flexhook.datasets.problems import Report
 from flexhook.errors import InputError
-from flexhook.media.images import check_shape, read_image
+from flexhook.media.images import check_shape, image_size, read_image
 from flexhook.structures import Frames
 
 MODES = ("decode", "headers", "none")
@@ -47,8 +47,7 @@ def check_images(
             if mode == "decode":
                 height, width = read_image(path).shape[:2]
             else:
-                with Image.open(path) as image:
-                    height, width = image.height, image.width
+                height, width = image_size(path)
         except InputError as error:
             return "image-does-not-decode", error
         except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:

@@ -9,9 +9,10 @@ from typing import Protocol
 
 from flexhook.datasets.problems import Report, strict
 from flexhook.errors import ConfigError, InputError
+from flexhook.media.images import IMAGE_SUFFIXES
 from flexhook.structures.video import MOST_FRAMES
 
-IMAGE_SUFFIXES = ("png", "jpg", "jpeg", "bmp", "webp")
+_SUFFIXES = "|".join(suffix.removeprefix(".") for suffix in IMAGE_SUFFIXES)
 _FORMS = {"video": "", "ext": "", "frame": r"(0?[0-9]{1,2}d?)?"}  # of format specifications, by field
 NUMBERINGS = ("number", "rank")
 _FIELDS = "Fields are {video} and, in the last part of the path, {frame} (as in {frame:06d}) and {ext}; * is any folder"
@@ -201,7 +202,7 @@ class FramePattern:
             names = sorted(entry.name for entry in self.folder(root, video).iterdir() if not is_hidden(entry.name))
         except OSError:
             return None
-        suffix = re.compile(rf"(.*?)([0-9]+)\.(?i:{'|'.join(IMAGE_SUFFIXES)})")
+        suffix = re.compile(rf"(.*?)([0-9]+)\.(?i:{_SUFFIXES})")
         found = [match for match in map(suffix.fullmatch, names) if match]
         if len({match[1] for match in found}) != 1 or {"{", "}"} & set(found[0][1]):
             return None
@@ -211,7 +212,7 @@ class FramePattern:
 
     def _expression(self, video: str) -> re.Pattern[str]:
         parts = re.split(r"(\{[^}]*\})", self._name)
-        suffix = f"(?i:{'|'.join(IMAGE_SUFFIXES)})"
+        suffix = f"(?i:{_SUFFIXES})"
         fields = {"video": re.escape(video), "frame": r"(?P<frame>[0-9]{1,18})", "ext": suffix}
         of_part = (fields[p[1:-1].partition(":")[0]] if p.startswith("{") else re.escape(p) for p in parts)
         return re.compile("".join(of_part))

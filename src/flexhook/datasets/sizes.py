@@ -12,6 +12,7 @@ from flexhook.datasets.naming import Images, VideoPath
 from flexhook.datasets.problems import ignore
 from flexhook.datasets.text_files import read_text
 from flexhook.errors import ConfigError, InputError
+from flexhook.media.images import image_size
 
 _HINT = "Set data.reader.sizes"
 
@@ -112,8 +113,7 @@ def _from_image(root: Path, key: str, images: Images | None) -> tuple[int, int]:
         raise ConfigError(f"data.reader.sizes is images, and video {key} has none", hint=_HINT)
     path = next(iter(files.values()))
     try:
-        with Image.open(path) as image:
-            return image.height, image.width
+        return image_size(path)
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         problem = f"the image does not open ({error})"
         raise InputError(problem, file=path, expected="a PNG or JPEG file", hint="Copy it again from its source") from None

@@ -7,28 +7,62 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from flexhook.errors import InputError
 from flexhook.structures import Frames, Video
 from flexhook.structures.digests import Digest
 
+#: Suffixes of image files, in lower case.
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff")
+SIXTEEN_BIT = ("I", "I;16", "I;16B", "I;16L")  #: Pillow's modes of 16-bit gray images.
+TURNED = (5, 6, 7, 8)  #: EXIF orientations that exchange height and width.
+
 
 def read_image(path: str | Path) -> np.ndarray:
-    """Decode an image file to (height, width, 3) uint8 RGB.
+    """Decode an image file to (height, width, 3) uint8 RGB, as a viewer shows it.
+
+    An EXIF orientation is applied, 16 bits are scaled to 8, and what is transparent is white.
 
     Raises:
         InputError: The file is missing, empty, truncated or not an image.
     """
     try:
         with Image.open(path) as image:
-            return np.asarray(image.convert("RGB"))
+            return _shown(image)
     except FileNotFoundError:
         raise InputError("the image does not exist", file=path, expected="one image file per frame",
                          hint="Check data.root and the images' naming with `flexhook data check`") from None
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise InputError(f"the image does not decode ({error})", file=path, expected="a readable PNG or JPEG file",
+        raise InputError(f"the image does not decode ({error})", file=path, expected="an image file that a viewer shows",
                          hint="Copy the file again from its source") from None
+
+
+def image_size(path: str | Path) -> tuple[int, int]:
+    """(height, width) of an image file as :func:`read_image` gives it, from its header.
+
+    Raises:
+        OSError, SyntaxError, ValueError, Image.DecompressionBombError: It is no image.
+    """
+    with Image.open(path) as image:
+        exif = Image.Exif()
+        exif.load(image.info.get("exif", b""))  # image.getexif() reads a whole PNG
+        turned = exif.get(ExifTags.Base.Orientation) in TURNED
+        return (image.width, image.height) if turned else (image.height, image.width)
+
+
+def _shown(image: Image.Image) -> np.ndarray:
+    """An opened image as a viewer shows it."""
+    if image.mode in SIXTEEN_BIT:
+        values = np.asarray(image)
+        wide = values.dtype.itemsize > 1 and values.max(initial=0) > 255
+        gray = np.clip(np.round(values / 257) if wide else values, 0, 255).astype(np.uint8)
+        image = Image.fromarray(gray)
+    shown: Image.Image = ImageOps.exif_transpose(image)
+    if shown.has_transparency_data:
+        shown = shown.convert("RGBA")
+        shown = Image.alpha_composite(Image.new("RGBA", shown.size, "white"), shown)
+    return np.asarray(shown.convert("RGB"))
 
 
 def resize(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -64,10 +98,11 @@ class ImageFiles(Frames):
 
     Args:
         paths: A path per frame in the order of time; an entry may be missing on disk, which is an error only when it is read.
+        frame_rate: Frames per second, where that is known.
     """
 
-    def __init__(self, paths: Sequence[str | Path]) -> None:
-        self.paths = tuple(str(p) for p in paths)
+    def __init__(self, paths: Sequence[str | Path], frame_rate: float | None = None) -> None:
+        self.paths, self.frame_rate = tuple(str(p) for p in paths), frame_rate
 
     def __len__(self) -> int:
         return len(self.paths)

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from flexhook.errors import InputError
 from flexhook.media.cameras import is_live
-from flexhook.media.video_files import IMAGE_SUFFIXES
+from flexhook.media.image_folder import has_images
 
-VIDEO_SUFFIXES = (".mp4", ".avi", ".mkv", ".mov", ".webm", ".m4v", ".mpg", ".mpeg")
+VIDEO_SUFFIXES = (".mp4", ".avi", ".mkv", ".mov", ".webm", ".m4v", ".mpg", ".mpeg", ".gif", ".ts", ".wmv")
 
 
 def video_sources(given: object) -> list[Path]:
@@ -37,7 +37,7 @@ def video_sources(given: object) -> list[Path]:
 
 def _video_files(folder: Path) -> list[Path]:
     """The video files of a folder; none in one that holds images."""
-    files = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
-    if any(path.suffix.lower() in IMAGE_SUFFIXES for path in files):
+    if has_images(folder):
         return []
+    files = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
     return [path for path in files if path.suffix.lower() in VIDEO_SUFFIXES]

@@ -6,7 +6,6 @@ import contextlib
 import itertools
 import logging
 import os
-import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from fractions import Fraction
@@ -19,13 +18,12 @@ import numpy as np
 from av.video.reformatter import Colorspace, VideoReformatter
 
 from flexhook.errors import InputError
-from flexhook.media.images import ImageFiles
+from flexhook.media.image_folder import open_image_folder
 from flexhook.structures.files import atomic_write
 from flexhook.structures.video import Frames
 
 log = logging.getLogger(__name__)
 
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
 BT709 = 1  # number of ITU-T BT.709 in H.273, for matrix, primaries and transfer alike
 LIMITED_RANGE = 1
 FRAMES_TO_CHECK = 20  # H.264 and H.265 hold back at most 16 pictures to reorder them
@@ -35,8 +33,8 @@ def open_frames(path: str | Path) -> Frames:
     """The frames of a video file or of a folder of images.
 
     Args:
-        path: A video file (mp4, avi, mkv, ...), or a folder of png or jpg images, one per frame, taken in natural order
-            (``2.png`` before ``10.png``); hidden files and files of other kinds are passed over.
+        path: A video file (mp4, avi, mkv, ...), or a folder of images as :func:`~flexhook.media.image_folder.open_image_folder`
+            takes it.
 
     Raises:
         InputError: Nothing is there, the folder holds no image or two images of one name, or the file is not a video.
@@ -44,40 +42,7 @@ def open_frames(path: str | Path) -> Frames:
     path = Path(path)
     if not path.is_dir():
         return VideoFileFrames(path)
-    images = [
-        p for p in path.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES and not p.name.startswith(".") and p.is_file()
-    ]
-    images.sort(key=_natural)
-    if not images:
-        raise InputError(
-            "the folder holds no images",
-            file=path,
-            expected="one png or jpg file per frame",
-            hint="Name the folder that holds the frames themselves, or a video file",
-        )
-    for one, other in itertools.pairwise(images):
-        if _natural(one)[0] == _natural(other)[0]:
-            raise InputError(
-                f"{one.name} and {other.name} are two images of one frame",
-                file=path,
-                expected="one png or jpg file per frame",
-                hint="Remove one of the two",
-            )
-    _warn_of_gaps(images)
-    return ImageFiles(images)
-
-
-def _warn_of_gaps(images: list[Path]) -> None:
-    """Tell where numbers are missing among images that are numbered: frames are counted in order."""
-    named = [re.findall(r"[0-9]+", image.stem) for image in images]
-    if not all(named) or len({re.sub(r"[0-9]+$", "", image.stem) for image in images}) > 1:
-        return
-    numbers = [int(found[-1]) for found in named]
-    gaps = [k for k, (one, other) in enumerate(itertools.pairwise(numbers)) if other != one + 1]
-    if gaps:
-        log.warning("%s: the numbers of the images have %d gaps, the first between %s and %s. Frames are counted in the order "
-                    "of the images: tracks that follow the numbers do not fit", images[0].parent, len(gaps),
-                    images[gaps[0]].name, images[gaps[0] + 1].name)
+    return open_image_folder(path)
 
 
 class VideoFileFrames(Frames):
@@ -335,9 +300,3 @@ class VideoWriter:
             self._stack.__exit__(type(failure), failure, failure.__traceback__)
             raise
         self._stack.__exit__(kind, error, trace)
-
-
-def _natural(path: Path) -> tuple[list[tuple[int, int | str]], str]:
-    """Sorting key by the name without its suffix, digits by their value, then the whole name."""
-    parts = re.split(r"(\d+)", path.stem)
-    return [(1, int(p)) if p.isdecimal() else (0, p.lower()) for p in parts if p], path.name
