@@ -46,8 +46,9 @@ def test_what_is_transparent_is_white(picture, tmp_path):
     assert (found[:6] == 255).all() and (found[6:] == picture[6:]).all()
 
 
-@pytest.mark.parametrize(("mode", "name", "close"), [("L", "a.png", 0), ("1", "a.png", 0), ("P", "a.png", 0), ("CMYK", "a.tif", 1),
-                                                     ("RGB", "a.webp", 0), ("RGB", "a.bmp", 0)])  # fmt: skip
+@pytest.mark.parametrize(("mode", "name", "close"), [
+    ("L", "a.png", 0), ("1", "a.png", 0), ("P", "a.png", 0), ("CMYK", "a.tif", 1), ("RGB", "a.webp", 0), ("RGB", "a.bmp", 0),
+])  # fmt: skip
 def test_kinds_of_pictures(picture, tmp_path, mode, name, close):
     image = Image.fromarray(picture).convert(mode)
     image.save(tmp_path / name, **({"lossless": True} if name.endswith("webp") else {}))
