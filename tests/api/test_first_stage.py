@@ -1,11 +1,15 @@
 """predict without tracks: a detector finds the objects; each frame is decoded once; unfamiliar sentences; cameras."""
 
 import json
+import pickle
+from fractions import Fraction
+from functools import reduce
 
 import av
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 from tiny_video import SIZE
 from toy_world import run_here
 
@@ -191,3 +195,129 @@ def test_sentences_with_words_that_the_training_did_not_have_are_told(toy, clips
     assert "“cars” is unlike" not in said
     with pytest.warns(UserWarning, match="“zebras”"):
         model.predict([CountedFrames(2).read(k) for k in range(2)], sentences, tracker=first_stage())
+
+
+def test_a_first_stage_in_the_command_line_stands_anywhere(toy, clips, tmp_path):
+    """`-m` and `--cfg job` may come first."""
+    checkpoint = next((toy.run / "checkpoints").glob("last.ckpt"))
+    composed = ["predict", "--cfg", "job", f"video={clips}/left.mp4", "sentences=cars", f"ckpt={checkpoint}"]
+    status, said = run_here(composed, tmp_path)
+    assert status == 0 and "detector:" in said, said
+    argv = ["predict", "-m", *composed[3:], "threshold=0,1", "overlay=false", f"out={tmp_path}/out", *FIRST_STAGE]
+    status, said = run_here(argv, tmp_path)
+    assert status == 0, said
+    lines = [len((tmp_path / "out" / name / "cars.txt").read_text().splitlines()) for name in ("left", "left-2")]
+    assert lines[0] > 20 and lines[1] == 0  # no job takes another's place
+    assert run_here(argv, tmp_path)[0] == 0 and sorted(p.name for p in (tmp_path / "out").iterdir()) == ["left", "left-2"]
+
+
+def test_results_lie_in_a_folder_per_video(toy, clips, tmp_path):
+    checkpoint = next((toy.run / "checkpoints").glob("last.ckpt"))
+    argv = ["predict", "sentences=cars", f"ckpt={checkpoint}", "overlay=false", "threshold=0", *FIRST_STAGE]
+    for name in ("left", "right"):
+        status, said = run_here([*argv, f"video={clips}/{name}.mp4"], tmp_path)
+        assert status == 0, said
+        assert json.loads((tmp_path / "outputs/predict" / name / "video.json").read_text())["size"] == list(SIZE)
+    status, said = run_here([*argv, f"video={clips}/left.mp4", f"out={tmp_path}/outputs/predict/right"], tmp_path)
+    assert status == 2 and "results of the video" in said and "right.mp4" in said, said
+
+
+def test_an_overlay_of_other_results_does_not_stay(toy, clips, tmp_path):
+    assert predict(toy, tmp_path, f"video={clips}/left.mp4", *FIRST_STAGE)[0] == 0
+    assert (tmp_path / "out/cars.mp4").is_file()
+    assert predict(toy, tmp_path, f"video={clips}/left.mp4", "overlay=false", "vote=true", *FIRST_STAGE)[0] == 0
+    assert not (tmp_path / "out/cars.mp4").exists() and (tmp_path / "out/cars.txt").is_file()
+
+
+def test_render_takes_the_folder_of_predict(toy, clips, tmp_path):
+    assert predict(toy, tmp_path, f"video={clips}/left.mp4", "overlay=false", *FIRST_STAGE)[0] == 0
+    status, said = run_here(["render", tmp_path / "out"], tmp_path)
+    assert status == 0, said
+    made = {p.name for p in (tmp_path / "out/pictures/left").iterdir()}
+    assert made == {"cars.png", "cars.mp4", "red-cars.png", "red-cars.mp4"}
+    (tmp_path / "out/video.json").write_text('{"name": "left", "video": 3, "size": [1]}')
+    status, said = run_here(["render", tmp_path / "out"], tmp_path)
+    assert status == 2 and "the note of the video is malformed" in said
+
+
+def test_evaluate_takes_the_folder_of_predict(toy, tmp_path):
+    checkpoint = next((toy.run / "checkpoints").glob("last.ckpt"))
+    root = toy.tracks.parents[3]
+    status, said = run_here(["predict", f"video={toy.video}", f"tracks={toy.tracks}", f"ckpt={checkpoint}", "overlay=false",
+                             f"out={tmp_path}/out", 'sentences=["cars", "cars with odd plates"]',
+                             f"frame_size=[{SIZE[0]},{SIZE[1]}]"], tmp_path)  # fmt: skip
+    assert status == 0, said
+    data = ["data=refer_kitti", f"data.root={root}", "data.reader.splits.test=[u]",
+            f"data.reader.sizes.default=[{SIZE[0]},{SIZE[1]}]"]  # fmt: skip
+    status, said = run_here(["evaluate", f"run={tmp_path}/out", *data], tmp_path)
+    assert status == 0, said
+    metrics = json.loads((tmp_path / "out/metrics_part.json").read_text())
+    assert metrics["oracle/HOTA"] == 100  # the tracks are the true ones
+    assert "lists 2 sequences and leaves out 2" in said
+    status, said = run_here(["evaluate", f"run={tmp_path}/out"], tmp_path)
+    assert status == 2 and "the dataset is not named" in said
+
+
+@pytest.mark.parametrize(("arguments", "words"), [
+    (["video=CLIP", "show=true"], "show and frames are for cameras"),
+    (["video=CLIP", "frames=3"], "show and frames are for cameras"),
+    (["video=file://CLIP", "show=true"], "there is no display"),
+    (["video=CLIP", "tracks=TRACKS", "detector=background"], "tracks and detector are both given"),
+    (["video=file://CLIP", "sentences=[1]"], "sentences is [1]"),
+    (["video=FOLDER"], "the folder holds videos, such as left.mp4, and images"),
+])  # fmt: skip
+def test_what_does_not_go_together_is_told(toy, clips, tmp_path, monkeypatch, arguments, words):
+    monkeypatch.delenv("DISPLAY", raising=False)
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    mixed = tmp_path / "mixed"
+    mixed.mkdir()
+    (mixed / "left.mp4").write_bytes((clips / "left.mp4").read_bytes())
+    Image.new("RGB", (20, 20)).save(mixed / "thumb.png")
+    places = {"CLIP": f"{clips}/left.mp4", "TRACKS": str(toy.tracks), "FOLDER": str(mixed)}
+    given = [reduce(lambda text, pair: text.replace(*pair), places.items(), a) for a in arguments]
+    status, said = predict(toy, tmp_path, *given, *([] if "detector" in words else FIRST_STAGE))
+    assert status == 2 and words in said and "Traceback" not in said, said
+    assert not list(tmp_path.glob("out/*.tmp"))
+
+
+def test_frames_of_ones_own_are_not_taken_for_others_of_their_size(model):
+    class Shifted(CountedFrames):
+        def read(self, index):
+            return np.roll(super().read(index), 60, 1)
+
+    tracker = first_stage()
+    tracker.cache_dir = None
+    here, there = (model.predict(frames, ["cars"], tracker=tracker, threshold=0.0) for frames in (CountedFrames(8), Shifted(8)))
+    shift = there["cars"].chosen.box[:, 0] - here["cars"].chosen.box[:, 0]
+    assert len(shift) == 8 and (shift == 60).all()
+
+
+def test_two_cameras_are_tracked_at_a_time():
+    tracker = first_stage()
+    one, other = tracker.live(10), tracker.live(10)
+    frames = [CountedFrames(6).read(k) for k in range(6)]
+    for frame in frames:
+        assert one.update(frame).tracker_id.tolist() == other.update(frame[:, ::-1]).tracker_id.tolist()
+
+
+def test_a_prediction_can_be_pickled(model):
+    result = model.predict([CountedFrames(4).read(k) for k in range(4)], ["cars"], tracker=first_stage(), threshold=0.0)
+    again = pickle.loads(pickle.dumps(result))
+    assert again["cars"].to_dataframe().equals(result["cars"].to_dataframe())
+
+
+def test_seconds_follow_the_timestamps_of_the_file(model, tmp_path):
+    """Eight frames at ten per second, a pause of five seconds, eight more."""
+    with av.open(str(tmp_path / "vfr.mkv"), "w") as out:
+        stream = out.add_stream("mpeg4", rate=10)
+        stream.height, stream.width, stream.pix_fmt, stream.time_base = *SIZE, "yuv420p", Fraction(1, 1000)
+        stream.codec_context.time_base = Fraction(1, 1000)
+        frames = CountedFrames(16)
+        for k in range(16):
+            picture = av.VideoFrame.from_ndarray(frames.read(k), format="rgb24")
+            picture.pts, picture.time_base = 100 * k + (5000 if k >= 8 else 0), Fraction(1, 1000)
+            out.mux(stream.encode(picture))
+        out.mux(stream.encode())
+    result = model.predict(tmp_path / "vfr.mkv", ["cars"], tracker=first_stage(), threshold=0.0)
+    seconds = result["cars"].to_dataframe().seconds.to_numpy()
+    assert seconds == pytest.approx([0.1 * k + (5 if k >= 8 else 0) for k in range(16)], abs=0.002)

@@ -107,14 +107,18 @@ def open_video(
     elif isinstance(video, str | Path):
         from flexhook.media.video_files import open_frames
 
-        name, source = Path(video).stem, open_frames(video)
+        path = Path(video).expanduser()
+        name, source = path.stem if path.is_file() else path.name, open_frames(path)
     elif isinstance(video, np.ndarray | Sequence) and not isinstance(video, str):
         source = ArrayFrames(video)
     elif not isinstance(video, Frames):
         raise InputError(f"video is {type(video).__name__}", expected="a file, a folder, arrays (height, width, 3) of uint8, or"
                          " a subclass of flexhook.structures.Frames")
     frames: Any = source
-    height, width = frame_size or frames.read(0).shape[:2]
+    size = tuple(frame_size or frames.read(0).shape[:2])
+    if len(size) != 2 or not all(isinstance(side, int | np.integer) and side > 0 for side in size):
+        raise ConfigError(f"frame_size is {frame_size!r}", expected="(height, width) in pixels")
+    height, width = size
     expressions = [Expression(text, slug) for text, slug in zip(sentences, unique_slugs(sentences), strict=True)]
     return Video(name, (int(height), int(width)), frames, TrackSet.empty(), tuple(expressions),
                  make_labels([], [], (0, len(expressions))))

@@ -104,13 +104,14 @@ class Model:
         for notice in unfamiliar(listed, self.words):
             warnings.warn(notice, stacklevel=2)
         opened = open_video(video, listed, frame_size)
+        seen = opened
         if self.method.needs_tracks:
             if tracks is None and tracker is None:
                 tracker = first_stage()
-            opened = once_decoded(opened, self.method, tracker)
-            self.method.tracker = as_tracker(find_tracks(opened, tracks, tracker, first_frame))
+            seen = once_decoded(opened, self.method, tracker)
+            self.method.tracker = as_tracker(find_tracks(seen, tracks, tracker, first_frame))
         with tempfile.TemporaryDirectory(prefix="flexhook-") as place:
-            predict_block(self.method, opened, Path(place), key="")
+            predict_block(self.method, seen, Path(place), key="")
             merge_expressions(place, {opened.name: opened.expressions})
             return read_prediction(Path(place), opened, decision, frame_rate)
 

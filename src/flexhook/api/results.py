@@ -81,10 +81,18 @@ class SentenceResult:
 
         rows = np.ones(len(self.tracks), bool) if rejected else self.accepted
         tracks = self.tracks.select(rows)
-        seconds = tracks.frame / self.frame_rate if self.frame_rate else np.full(len(tracks), np.nan)
+        seconds = self._seconds(tracks.frame)
         values = (tracks.frame, seconds, tracks.identity, *xyxy_to_xywh(tracks.box).T, self.score[rows])
         table = pd.DataFrame(dict(zip(COLUMNS, values, strict=True)))
         return table.assign(accepted=self.accepted[rows]) if rejected else table
+
+    def _seconds(self, frames: np.ndarray) -> np.ndarray:
+        """When frames are shown: by the video's timestamps, unless another frame rate was given."""
+        if not self.frame_rate:
+            return np.full(len(frames), np.nan)
+        if self.frame_rate != self.video.frames.frame_rate:
+            return frames / self.frame_rate
+        return np.array([self.video.frames.seconds(int(frame)) for frame in frames], float)
 
     def to_mot(self, path: str | Path, first_frame: int = 1) -> Path:
         """Write the accepted observations as a MOT file.

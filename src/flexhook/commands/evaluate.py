@@ -11,6 +11,7 @@ import numpy as np
 from omegaconf import DictConfig, OmegaConf
 
 from flexhook.commands.hydra_app import hydra_command
+from flexhook.commands.predicted import find_predicted
 from flexhook.commands.run_data import found_file, found_root, moved, require_root
 from flexhook.configuration.trust import check_parts
 from flexhook.datasets.cache import CachedReader
@@ -87,7 +88,10 @@ def _tell_folder(folder: str, listed: SequenceList | None, rules: Rules) -> None
 
 def _evaluate_scores(cfg: DictConfig) -> None:
     scores, out, data, protocol = _places(cfg)
-    if cfg.run is not None:
+    predicted = None if cfg.run is None else find_predicted(Path(str(cfg.run)))
+    if predicted is not None and cfg.videos is None:
+        cfg.videos = [predicted.name]
+    if cfg.run is not None and predicted is None:
         check_parts({"data": data}, ["data.reader"], Path(str(cfg.run)) / "config.yaml", cfg)
     reader = CachedReader(hydra.utils.instantiate(data.reader))
     names = _chosen(list(reader.video_names(cfg.split)), cfg.videos)
@@ -96,7 +100,10 @@ def _evaluate_scores(cfg: DictConfig) -> None:
     metrics = out / f"metrics{end}.json"
     kept = _metrics_there(metrics)
     judge_last = bool(protocol.get("judge_last_observation", True))
-    selection = Selection(reader, scores, names, _sequences(cfg, protocol), cfg.missing)
+    listed = _sequences(cfg, protocol)
+    if predicted is not None and listed is None:
+        listed = predicted.sequences()  # what was asked
+    selection = Selection(reader, scores, names, listed, cfg.missing)
     hints = Hints("tracker.first_frame of `flexhook score`")
     print(f"evaluating {len(selection.names)} videos scored in {scores} with the {cfg.engine} engine", flush=True)
     evaluation = evaluate_videos(
@@ -139,7 +146,10 @@ def _places(cfg: DictConfig) -> tuple[Path, Path, DictConfig, Mapping[str, Any]]
     """Folder of scores, folder of the output, configuration of the data and of the protocol."""
     mine = cfg.get("data") or OmegaConf.create()
     protocol: dict[str, Any] = _judging(cfg.get("protocol"))
-    if cfg.run is not None:
+    predicted = None if cfg.run is None else find_predicted(Path(str(cfg.run)))
+    if predicted is not None:
+        scores, out, data = predicted.folder / "scores", predicted.folder, mine
+    elif cfg.run is not None:
         run = Path(str(cfg.run))
         held: Any = OmegaConf.to_container(read_config(run))
         theirs = held.get("data") or {}
@@ -174,7 +184,7 @@ def _places(cfg: DictConfig) -> tuple[Path, Path, DictConfig, Mapping[str, Any]]
         )
     if cfg.out is not None:
         out = Path(str(cfg.out))
-    return scores, out, data, protocol  # type: ignore[return-value]
+    return scores, out, data, protocol
 
 
 def _judging(protocol: Mapping[str, Any] | None) -> dict[str, Any]:

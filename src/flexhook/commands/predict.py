@@ -14,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from tqdm import tqdm
 
 from flexhook.commands.hydra_app import hydra_command
+from flexhook.commands.predicted import write_source
 from flexhook.commands.untrained import build_untrained, names_method, untrained_config
 from flexhook.configuration.check_config import check_config
 from flexhook.datasets.box_units import warn_of_units
@@ -22,6 +23,7 @@ from flexhook.errors import ConfigError, InputError
 from flexhook.media.cameras import is_live
 from flexhook.media.sources import video_sources
 from flexhook.structures import TrackSet, Video
+from flexhook.structures.files import atomic_write
 from flexhook.structures.slugs import slug
 from flexhook.trackers.from_config import build_tracker
 from flexhook.trackers.mot_files import TrackerFiles
@@ -32,7 +34,8 @@ if TYPE_CHECKING:
     from flexhook.inference.decisions import Decision
     from flexhook.structures.protocols import Tracker
 
-VIDEO = ".video"  #: In a folder below ``out``: the video that its results are of.
+OUT = "outputs/predict"
+VIDEO = ".video"  #: In a folder of results: the video that they are of.
 
 
 def task(cfg: DictConfig) -> None:
@@ -51,26 +54,39 @@ def task(cfg: DictConfig) -> None:
             raise ConfigError(f"{key} is empty", expected=f"{key}=PATH")
     if not untrained:
         cfg.ckpt = str(checkpoint_file(cfg.ckpt))  # before torch is imported
+    sentences = given_sentences(cfg)
     if is_live(cfg.video):
         from flexhook.commands.predict_live import predict_live
 
-        predict_live(cfg, load_model(cfg), read_sentences(cfg.sentences), decision)
+        predict_live(cfg, lambda: load_model(cfg, sentences), sentences, decision)
         return
+    if cfg.show or cfg.frames is not None:
+        raise ConfigError("show and frames are for cameras and streams", expected="neither, with a file or folder",
+                          hint="The overlay video shows the results")
     files = given_tracks(cfg)
     sources = video_sources(cfg.video)
     if len(sources) > 1 and isinstance(files, TrackerFiles) and files.layout == "single":
         raise ConfigError(f"{len(sources)} videos and one file of tracks are given", expected="a file per video",
                           hint="Set tracker=per_video tracker.root=FOLDER of <video>.txt, or leave tracks out")
-    several = len(sources) > 1 or HydraConfig.get().mode == RunMode.MULTIRUN
-    out = Path(cfg.out)
-    videos = [(open_video(cfg, source), output_folder(out, source) if several else out) for source in sources]
+    if cfg.out is not None and len(sources) == 1 and HydraConfig.get().mode != RunMode.MULTIRUN:
+        folders = [own_folder(Path(cfg.out), sources[0])]
+    else:
+        base = Path(cfg.out or OUT)
+        folders = [output_folder(base, source, multirun_overrides()) for source in sources]
+    videos = [(open_video(cfg, source, sentences), folder) for source, folder in zip(sources, folders, strict=True)]
     for video, folder in videos:
         require_other_files(cfg, folder, video)
     known = [read_given(files, video) if files is not None else None for video, _ in videos]
-    model = load_model(cfg)
+    model = load_model(cfg, sentences)
+    if files is not None and not model.method.needs_tracks:
+        print(f"warning: the method {model.method.name} finds its objects itself, and the tracks are not used", flush=True)
     tracker = None if not model.method.needs_tracks or files is not None else build_tracker(cfg)
-    for (video, folder), tracks in zip(videos, known, strict=True):
-        if several:
+    for source, (video, folder), tracks in zip(sources, videos, known, strict=True):
+        write_source(folder, source, video)
+        if not (folder / VIDEO).exists():
+            with atomic_write(folder / VIDEO) as temporary:
+                temporary.write_text(str(source.expanduser().absolute()), encoding="utf-8")
+        if len(videos) > 1:
             print(f"{video.name}:", flush=True)
         predict_video(cfg, model, decision, video, folder, tracks, tracker)
 
@@ -107,7 +123,7 @@ def read_given(tracker: Tracker, video: Video) -> TrackSet:
     return tracks
 
 
-def load_model(cfg: DictConfig) -> Model:
+def load_model(cfg: DictConfig, sentences: Sequence[str]) -> Model:
     """The model of the checkpoint, with the options of scoring that the command gives, or a method that needs no checkpoint."""
     from flexhook.api.model import Model, unfamiliar
     from flexhook.configuration.trust import check_parts
@@ -146,7 +162,7 @@ def load_model(cfg: DictConfig) -> Model:
     method = build_trained(checkpoint, cfg.ckpt, cfg)
     method.prepare_inference(trained, device, build_reader(trained) if calibrated else None)
     model = Model(method, Path(cfg.ckpt), device, checkpoint["flexhook"].get("words", []))
-    for notice in unfamiliar(read_sentences(cfg.sentences), model.words):
+    for notice in unfamiliar(sentences, model.words):
         print(f"warning: {notice}", flush=True)
     return model
 
@@ -219,6 +235,8 @@ def write_results(cfg: DictConfig, prediction: Prediction, out: Path) -> None:
             print(f"  nothing is accepted; closest by mean probability: {closest}", flush=True)
         if cfg.overlay in (True, "each"):
             print(f"  overlay -> {result.render(out, frames=drawn(frames, result.expression.slug))}", flush=True)
+        else:
+            (out / f"{result.expression.slug}.mp4").unlink(missing_ok=True)  # an earlier command's, of other results
     if cfg.overlay == "all":
         path = out / f"{slug(prediction.video.name)}.mp4"
         print(f"overlay -> {prediction.render(path, frames=drawn(frames, 'all sentences'))[0]}", flush=True)
@@ -233,27 +251,66 @@ def drawn(frames: int, name: str) -> Any:
     return tqdm(range(frames), unit="frame", desc=f"{name}: drawing", disable=None)
 
 
-def open_video(cfg: DictConfig, source: str | Path | None = None) -> Video:
+def given_sentences(cfg: DictConfig) -> list[str]:
+    """The sentences of the command, each once.
+
+    Raises:
+        InputError: One is none.
+    """
+    from flexhook.api.inputs import check_sentences
+
+    once = {s.strip() if isinstance(s, str) else repr(s): s for s in read_sentences(cfg.sentences)}
+    return check_sentences(list(once.values()))
+
+
+def open_video(cfg: DictConfig, source: str | Path | None = None, sentences: Sequence[str] | None = None) -> Video:
     """The video with the given sentences, each once, and without truth.
 
     Args:
         cfg: The command's configuration.
         source: The video's file or folder; None is ``cfg.video``.
+        sentences: What :func:`given_sentences` gave; None asks it.
     """
-    from flexhook.api.inputs import check_sentences
     from flexhook.api.inputs import open_video as open_source
 
-    listed = read_sentences(cfg.sentences)
-    once = {s.strip() if isinstance(s, str) else repr(s): s for s in listed}
-    return open_source(cfg.video if source is None else source, check_sentences(list(once.values())), cfg.frame_size)
+    listed = given_sentences(cfg) if sentences is None else list(sentences)
+    return open_source(cfg.video if source is None else source, listed, cfg.frame_size)
 
 
-def output_folder(out: Path, source: str | Path) -> Path:
-    """The folder of one of several videos below ``out``, with a number where names collide."""
-    name = str(Path(source).expanduser().absolute())
-    stem = slug(Path(name).stem)
+def multirun_overrides() -> str:
+    """What tells the jobs of a multirun apart, beside the video; empty for a single command."""
+    found = HydraConfig.get()
+    if found.mode != RunMode.MULTIRUN:
+        return ""
+    return "\n".join(sorted(o for o in found.overrides.task if not o.startswith(("video=", "out=", "tracker=detect"))))
+
+
+def own_folder(out: Path, source: Path) -> Path:
+    """The folder that ``out=`` names for one video.
+
+    Raises:
+        ConfigError: It holds the results of another video.
+    """
+    name, note = str(source.expanduser().absolute()), out / VIDEO
+    if note.is_file() and note.read_text(encoding="utf-8").partition("\n")[0] != name:
+        raise ConfigError(f"the folder holds results of the video {note.read_text(encoding='utf-8').partition(chr(10))[0]}",
+                          file=out, expected="a folder of its own for each video", hint="Set out=FOLDER, or leave it out")
+    return out
+
+
+def output_folder(base: Path, source: str | Path, overrides: str = "") -> Path:
+    """A folder for one video below ``base``, with a number where names collide.
+
+    Args:
+        base: The folder.
+        source: The video.
+        overrides: What tells this job from others of a multirun.
+    """
+    path = Path(source).expanduser().absolute()
+    name = "\n".join(part for part in (str(path), overrides) if part)
+    stem = slug(path.stem)
     for k in count(1):
-        note = out / (stem if k == 1 else f"{stem}-{k}") / VIDEO
+        note = base / (stem if k == 1 else f"{stem}-{k}") / VIDEO
         if not note.exists() or note.read_text(encoding="utf-8") == name:
             note.parent.mkdir(parents=True, exist_ok=True)
             note.write_text(name, encoding="utf-8")
@@ -280,14 +337,14 @@ def require_other_files(cfg: DictConfig, out: Path, video: Video) -> None:
 
 
 def read_sentences(sentences: Sequence[str] | str) -> list[str]:
-    """The sentences of the command line; a text that ends with ``.txt`` names a file, of a sentence per line.
+    """The sentences of the command line; the name of a file stands for its lines.
 
     Raises:
         InputError: The file is missing or has none.
     """
     if not isinstance(sentences, str):
         return list(sentences)
-    if not sentences.endswith(".txt"):
+    if not sentences.endswith(".txt") and not Path(sentences).expanduser().is_file():
         return [sentences]
     found = [line for line in (read_text(sentences) or "").splitlines() if line.strip()]
     if not found:
@@ -300,5 +357,8 @@ _hydra = hydra_command("predict", task)
 
 def run(argv: list[str]) -> int:
     """Run the command; without ``tracks=`` and ``tracker=`` a detector finds the objects of a method that scores tracks."""
-    given = any(arg.startswith(("tracks=", "tracker=", "method=")) for arg in argv)
-    return _hydra(argv if given else ["tracker=detect", *argv])
+    given = [arg.partition("=")[0] for arg in argv if arg.startswith(("tracks=", "tracker=", "method="))]
+    if given and given[0] != "tracker" and any(arg.startswith(("detector=", "detector.")) for arg in argv):
+        raise ConfigError(f"{given[0]} and detector are both given", expected="one of them",
+                          hint="A detector makes tracks for methods that score tracks; with tracks there is nothing to detect")
+    return _hydra(argv if given else [*argv, "tracker=detect"])

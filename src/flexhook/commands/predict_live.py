@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +16,6 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 from tqdm import tqdm
 
-from flexhook.api.inputs import check_sentences
 from flexhook.api.results import SentenceResult
 from flexhook.commands.track import live_name
 from flexhook.errors import ConfigError, Stopped
@@ -33,25 +34,28 @@ if TYPE_CHECKING:
 WINDOW = "flexhook"
 
 
-def predict_live(cfg: DictConfig, model: Model, sentences: Sequence[str], decision: Decision) -> None:
+def predict_live(cfg: DictConfig, load_model: Callable[[], Model], sentences: Sequence[str], decision: Decision) -> None:
     """Answer sentences for every frame, then write what ``predict`` writes for a file: MOT, CSV, one overlay video.
 
     Args:
         cfg: The command's configuration.
-        model: The model.
-        sentences: The sentences.
+        load_model: Gives the model, once the source is there.
+        sentences: The sentences, checked.
         decision: How they are accepted, from what was seen so far.
 
     Raises:
-        ConfigError: Tracks are given, or the detections are those of a file.
+        ConfigError: Tracks are given, the detections are those of a file, or there is no display to show a window on.
         InputError: The source gives no frames.
         Stopped: The process was told to end, other than by Ctrl-C.
     """
-    listed = check_sentences(list(dict.fromkeys(s.strip() for s in sentences)))
-    tracker = _first_stage(cfg) if model.method.needs_tracks else None
-    out, name = Path(cfg.out), live_name(cfg.video)
+    if cfg.show:
+        _require_display()
+    listed, name = list(sentences), live_name(cfg.video)
+    out = Path(cfg.out or "outputs/predict") / ("" if cfg.out else name)
     rows: dict[str, list[tuple]] = {sentence: [] for sentence in listed}
     with LiveFrames(cfg.video) as source, ExitStack() as stack:
+        model = load_model()
+        tracker = _first_stage(cfg) if model.method.needs_tracks else None
         rate = cfg.frame_rate or source.frame_rate or 10.0
         live = None if tracker is None else tracker.live(rate)
         stream = model.stream(listed, source.size, threshold=decision.threshold, vote=decision.vote, top_k=decision.top_k)
@@ -65,8 +69,9 @@ def predict_live(cfg: DictConfig, model: Model, sentences: Sequence[str], decisi
                 answer = stream.update(frame, None if live is None else live.update(frame))
                 referred = [_referred(answer[sentence]) for sentence in listed]
                 for sentence, (boxes, identities, probabilities) in zip(listed, referred, strict=True):
-                    rows[sentence] += [(count, int(i), b, float(p))
-                                       for b, i, p in zip(boxes, identities, probabilities, strict=True)]  # fmt: skip
+                    sure = _confidences(answer[sentence])
+                    rows[sentence] += [(count, int(i), b, float(p), float(c))
+                                       for b, i, p, c in zip(boxes, identities, probabilities, sure, strict=True)]  # fmt: skip
                 count += 1
                 bar.update(1)
                 closed = False
@@ -102,6 +107,22 @@ def _referred(found: Any) -> Referred:
     return found.xyxy, found.tracker_id if len(found) else np.zeros(0, np.int64), found.data.get("probability", np.zeros(0))
 
 
+def _confidences(found: Any) -> np.ndarray:
+    """The tracker's scores of detections, 1 where it gives none."""
+    return np.ones(len(found)) if found.confidence is None else found.confidence
+
+
+def _require_display() -> None:
+    """See that a window can be shown: without a display its library ends the process.
+
+    Raises:
+        ConfigError: There is none.
+    """
+    if sys.platform.startswith("linux") and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+        raise ConfigError("show=true opens a window, and there is no display", expected="a display",
+                          hint="Leave show out: the overlay is written to an mp4 file")
+
+
 def _shown(picture: np.ndarray) -> bool:
     """Show a picture; whether the window was told to close.
 
@@ -122,10 +143,10 @@ def _write(cfg: DictConfig, out: Path, video: Video, rows: dict[str, list[tuple]
     for (sentence, found), slug in zip(rows.items(), unique_slugs(list(rows)), strict=True):
         tracks, score = TrackSet.empty(), np.zeros(0)
         if found:
-            frame, identity, box, probability = map(np.array, zip(*found, strict=True))
+            frame, identity, box, probability, confidence = map(np.array, zip(*found, strict=True))
             order = np.lexsort((identity, frame))
             score = probability[order]
-            tracks = TrackSet.build(frame[order], identity[order], box[order], confidence=score)
+            tracks = TrackSet.build(frame[order], identity[order], box[order], confidence=confidence[order])
         result = SentenceResult(Expression(sentence, slug), tracks, score, np.ones(len(tracks), bool), video, rate)
         path = result.to_mot(out, cfg.first_frame)
         result.to_csv(out)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
+from flexhook.commands.predicted import find_predicted
 from flexhook.commands.run_data import open_reader
 from flexhook.errors import InputError
 from flexhook.structures.files import require_inside
 from flexhook.structures.reference_points import NAME as REFERENCE_POINTS
+from flexhook.structures.result_files import read_expressions
 from flexhook.visualization.lookup import find_video
 from flexhook.visualization.result_pictures import ResultPictures
 from flexhook.visualization.run_results import RunResults
@@ -28,7 +31,7 @@ def parser() -> argparse.ArgumentParser:
         "folder",
         type=Path,
         metavar="RUN_OR_SCORES",
-        help="a run folder (with config.yaml and scores/) or its folder of scores",
+        help="a run folder (with config.yaml and scores/), its folder of scores, or a video's folder of `flexhook predict`",
     )
     add("--video", metavar="NAME", help="only this video")
     add("--expression", metavar="SENTENCE", action="append", help="a sentence or its slug; may be given several times")
@@ -84,10 +87,14 @@ def run(argv: list[str]) -> int:
         require_inside(out, results.run)
     points = results.reference_points(given.reference_points)
     videos = [find_video(given.video, results.videos)] if given.video else results.videos
-    reader = open_reader(results.run, given.data)
+    predicted = find_predicted(results.run)
+    reader: Any = predicted or open_reader(results.run, given.data)
     draw = ResultPictures(results, reader, out, points, given.frames, given.frame_rate)
-    if given.expression:
-        written = draw.named(videos, given.expression)
+    sentences = given.expression
+    if predicted and not sentences and not results.metrics():  # all of them: none is known to be better than others
+        sentences = [e.slug for e in read_expressions(results.scores).get(predicted.name, ())]
+    if sentences:
+        written = draw.named(videos, sentences)
     else:
         written = draw.best_and_worst(videos, given.best, given.worst)
     print(f"{len(written)} pictures lie in {out}:")

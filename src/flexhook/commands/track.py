@@ -165,4 +165,4 @@ _hydra = hydra_command("track", task)
 
 def run(argv: list[str]) -> int:
     """Run the command; a dataset's own tracker gives way to ``tracker=detect``."""
-    return _hydra(argv if any(a.startswith("tracker=") for a in argv) else ["tracker=detect", *argv])
+    return _hydra(argv if any(a.startswith("tracker=") for a in argv) else [*argv, "tracker=detect"])

@@ -68,7 +68,7 @@ class SequenceList:
     def _refuse(self, problem: str, name: str, known: Sequence[str], line: int) -> str:
         near = difflib.get_close_matches(name, known, n=1, cutoff=0.0)
         hint = "Correct or remove the line, or give the list of this dataset"
-        raise InputError(f"{problem} in the data", file=self.file, line=line, expected=f"one of {len(known)} names",
+        raise InputError(f"{problem} in the data", file=self.file, line=line or None, expected=f"one of {len(known)} names",
                          hint=f"The nearest is {near[0]}. {hint}" if near else hint)
 
 

@@ -36,6 +36,10 @@ class WrappedFrames(Frames):
         """Frame ``index``."""
         return self.frames.read(index)
 
+    def seconds(self, index: int) -> float | None:
+        """That of the others."""
+        return self.frames.seconds(index)
+
     def digest(self) -> str:
         """That of the others."""
         return self.frames.digest()

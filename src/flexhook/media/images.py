@@ -136,6 +136,12 @@ def frames_fingerprint(video: Video) -> str:
     return found.hex()
 
 
-def cache_key(video: Video) -> str:
-    """What the frames of a video are known by in a cache: :func:`frames_fingerprint`, and of frames in memory their content."""
-    return frames_fingerprint(video) + video.frames.digest()
+def cache_key(video: Video) -> str | None:
+    """What the frames of a video are known by in a cache; None where nothing tells them from others.
+
+    That is :func:`frames_fingerprint`, and of frames in memory their content.
+    """
+    content = video.frames.digest()
+    if not content and video.frames.path is None and not video.frames.paths:
+        return None
+    return frames_fingerprint(video) + content

@@ -36,8 +36,14 @@ def video_sources(given: object) -> list[Path]:
 
 
 def _video_files(folder: Path) -> list[Path]:
-    """The video files of a folder; none in one that holds images."""
-    if has_images(folder):
-        return []
+    """The video files of a folder; none in one that holds images.
+
+    Raises:
+        InputError: It holds both.
+    """
     files = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
-    return [path for path in files if path.suffix.lower() in VIDEO_SUFFIXES]
+    videos = [path for path in files if path.suffix.lower() in VIDEO_SUFFIXES]
+    if videos and has_images(folder):
+        raise InputError(f"the folder holds videos, such as {videos[0].name}, and images", file=folder, expected="one kind",
+                         hint="Name the videos themselves: video=[a.mp4,b.mp4]; or move the images away")
+    return videos

@@ -69,7 +69,7 @@ class VideoFileFrames(Frames):
 
     def __init__(self, path: str | Path) -> None:
         self.path = str(path)
-        self._process = -1
+        self._process, self._unit = -1, Fraction(1)
         self._frames: Iterator[av.VideoFrame] | None = None
         self._next = 0
         self._last: tuple[int, np.ndarray] | None = None
@@ -86,6 +86,12 @@ class VideoFileFrames(Frames):
     def name(self, index: int) -> str:
         """The file and the frame, for messages."""
         return f"{self.path} (frame {index})"
+
+    def seconds(self, index: int) -> float | None:
+        """When frame ``index`` is shown, by the file's timestamps where it has them: its frame rate may vary."""
+        if self._times is None:
+            return super().seconds(index)
+        return float((self._times[index] - self._times[0]) * self._unit)
 
     def read(self, index: int) -> np.ndarray:
         """Frame ``index`` (0-based) as (height, width, 3) uint8 RGB.
@@ -135,6 +141,7 @@ class VideoFileFrames(Frames):
         with self._open() as container:
             stream = container.streams.video[0]
             self.frame_rate = float(stream.average_rate) if stream.average_rate else None
+            self._unit = stream.time_base or Fraction(1)
             every = [(p.pts, p.is_keyframe, p.is_discard) for p in container.demux(stream) if p.size]
             packets = [(pts, is_keyframe) for pts, is_keyframe, is_discard in every if not is_discard]
             if stream.frames - len(every) > max(1, 0.01 * stream.frames):  # some formats count one that is not there

@@ -46,8 +46,15 @@ class Frames(ABC):
         """A name of the frame for messages: a path, or a path and an index."""
         return f"frame {index}"
 
+    def seconds(self, index: int) -> float | None:
+        """When frame ``index`` is shown, in seconds from the first one; None where that is not known."""
+        return index / self.frame_rate if self.frame_rate else None
+
     def digest(self) -> str:
-        """What tells frames in memory from others of their size and number; empty where files do."""
+        """What tells frames in memory from others of their size and number; empty where files do.
+
+        Nothing is cached of frames that have neither.
+        """
         return ""
 
     def kept(self, index: int, size: tuple[int, int]) -> np.ndarray | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -151,6 +152,9 @@ class DetectingTracker:
     def live(self, frame_rate: float | None = None) -> LiveTracker:
         """Begin to track frame by frame; what looks ahead (``recover``, ``fill_gaps``, ``min_length``) is off.
 
+        Each has an associator of its own. The detector is shared: one that looks at frames in order, such as background
+        subtraction, serves one video at a time.
+
         Args:
             frame_rate: Frames per second; None for :attr:`frame_rate`.
 
@@ -161,8 +165,9 @@ class DetectingTracker:
             raise ConfigError("the detections are those of a whole video", expected="a detector that looks at frames",
                               hint="Set detector=transformers, detector=embedded or detector=background")
         self.detector.reset()
-        self.associator.reset(frame_rate or self.frame_rate)
-        return LiveTracker(self.detector, self.associator, self.min_confidence)
+        associator = copy.deepcopy(self.associator)  # several cameras may be tracked at a time
+        associator.reset(frame_rate or self.frame_rate)
+        return LiveTracker(self.detector, associator, self.min_confidence)
 
     def _update(self, found: Detections, picture: np.ndarray | None, size: tuple[int, int]) -> Detections:
         """One step of the associator, which sees the boxes in pixels of the picture where it looks at that."""

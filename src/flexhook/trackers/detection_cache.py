@@ -48,8 +48,9 @@ def detect_video(
         InputError: A frame does not decode.
     """
     folder = cache_folder(folder)
-    cache = None if folder is None else DiskCache(folder / "detections")
-    key = (str(VERSION), detector.key(), cache_key(video))
+    known = None if folder is None else cache_key(video)
+    cache = None if folder is None or known is None else DiskCache(folder / "detections")
+    key = (str(VERSION), detector.key(), str(known))
     said = on_frames or (lambda count: None)
     detector.reset()
     done: list[Detections] = []

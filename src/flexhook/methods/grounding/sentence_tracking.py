@@ -91,8 +91,9 @@ class SentenceTracking:
             InputError: A frame does not decode, or has another aspect ratio than its video.
         """
         folder = cache_folder(self.cache_dir)
-        cache = None if folder is None else DiskCache(folder / "detections")
-        key = (str(VERSION), "sentence", self.detector.key(), cache_key(video)) if sentences else ()
+        known = None if folder is None or not sentences else cache_key(video)
+        cache = None if folder is None or known is None else DiskCache(folder / "detections")
+        key = (str(VERSION), "sentence", self.detector.key(), known) if known is not None else ()
         done: dict[str, list[Detections]] = {sentence: [] for sentence in sentences}
         computed = 0
         for start in range(0, video.num_frames if sentences else 0, BLOCK):
