@@ -30,6 +30,9 @@ class Rectangles(Frames):
     def name(self, index):
         return f"rectangles {self.count} {self.shift} {index}"
 
+    def digest(self):
+        return self.name(0)
+
     def boxes(self, colour):
         x = np.arange(self.count) % 20
         left, top = (8 + 2 * x + self.shift, 8) if colour == "red" else (130 - 2 * x, 40)

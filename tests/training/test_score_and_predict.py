@@ -80,7 +80,8 @@ def test_evaluate_gives_the_runs_metrics_again(tiny):
 def test_predict_writes_a_track_file_and_an_overlay_per_sentence(tiny, predicted):
     out, sentences, said = predicted
     slugs = [s.lower().replace(" ", "-") for s in sentences]
-    assert {p.name for p in out.iterdir()} == {"scores", *(f"{s}.{kind}" for s in slugs for kind in ("txt", "csv", "mp4"))}
+    files = {f"{s}.{kind}" for s in slugs for kind in ("txt", "csv", "mp4")}
+    assert {p.name for p in out.iterdir()} == {"scores", "video.json", ".video", *files}
     for name in slugs:
         with av.open(str(out / f"{name}.mp4")) as video:
             assert sum(1 for _ in video.decode(video=0)) == 16
@@ -175,7 +176,8 @@ def test_predict_asks_for_no_training_data(tiny, predicted, best, tmp_path):
     assert status == 0, said
     assert "without the calibration" in said
     assert sorted(p.name for p in tmp_path.iterdir()) == ["calibrated.ckpt", "outputs"]
-    there, here = (read_results(folder / "scores", "0003").logits for folder in (predicted[0], tmp_path / "outputs/predict"))
+    folders = (predicted[0], tmp_path / "outputs/predict/0003")
+    there, here = (read_results(folder / "scores", "0003").logits for folder in folders)
     np.testing.assert_array_equal(there, here)
 
 

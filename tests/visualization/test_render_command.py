@@ -92,7 +92,8 @@ def test_the_data_may_have_moved(results, dataset, capsys):
     moved = dataset.rename(dataset.with_name("moved"))
     arguments = ["render", str(results), "--video", "0005", "--expression", "cars"]
     assert main(arguments) == 2
-    assert f"{dataset}: the dataset's folder does not exist" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "config.yaml: the data of t" in said and "Give --data root=FOLDER" in said
     assert main([*arguments, "--data", f"root={moved}"]) == 0
     assert main([*arguments, "--data", f"data.root={moved}", "reader.truth.origin=top_left"]) == 0
 
