@@ -130,7 +130,8 @@ def jobs(tmp_path_factory):
         Job("synthesize", lambda f: ["data", "synthesize", "--out", f"{f}/world", "--workers", "1", *small], ("world/**/*",)),
         Job("sweep", lambda f: ["train", "-m", *overrides, "seed=0,1", "optim.epochs=1", f"hydra.sweep.dir={f}/sweep"],
             ("sweep/**/scores/*.npz",), ("last.ckpt", "u.npz", "metrics.json", "meta.json")),
-        Job("render", lambda f: ["render", f"{f}", "--video", "u", "--expression", "cars"], ("pictures/**/*.png",), ("*.png", "*.mp4"), scored),
+        Job("render", lambda f: ["render", f"{f}", "--video", "u", "--expression", "cars"], ("pictures/**/*.png",),
+            ("*.png", "*.mp4"), scored),
     ]  # fmt: skip
     return listed
 
