@@ -192,9 +192,7 @@ def test_predict_scores_again_other_frames_and_weights(predict, tmp_path):
     shutil.copy(frames / "000004.png", frames / "000002.png")
     os.utime(frames / "000002.png", ns=(1, 1))
     assert not np.array_equal(predict(), before)
-    predict(video="v")
-    assert scored_videos(tmp_path / "out/scores") == ["u", "v"]
-    logits(tmp_path, "u")
+    assert scored_videos(tmp_path / "out/scores") == ["u"]
 
 
 def test_predict_keeps_what_is_done(predict, monkeypatch, checkpoints):
