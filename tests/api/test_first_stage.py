@@ -229,6 +229,13 @@ def test_an_overlay_of_other_results_does_not_stay(toy, clips, tmp_path):
     assert not (tmp_path / "out/cars.mp4").exists() and (tmp_path / "out/cars.txt").is_file()
 
 
+def test_a_video_of_ones_own_beside_the_results_is_left_alone(toy, clips, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/cars.mp4").write_bytes(b"not an overlay of ours")
+    assert predict(toy, tmp_path, f"video={clips}/left.mp4", "overlay=false", *FIRST_STAGE)[0] == 0
+    assert (tmp_path / "out/cars.mp4").read_bytes() == b"not an overlay of ours"
+
+
 def test_render_takes_the_folder_of_predict(toy, clips, tmp_path):
     assert predict(toy, tmp_path, f"video={clips}/left.mp4", "overlay=false", *FIRST_STAGE)[0] == 0
     status, said = run_here(["render", tmp_path / "out"], tmp_path)

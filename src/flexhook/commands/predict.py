@@ -193,7 +193,7 @@ def predict_video(
         if tracks is None:
             assert tracker is not None
             video = once_decoded(video, method, tracker)
-            tracks = find_tracks(tracker, video)
+            tracks = track_first(tracker, video)
             found = time.perf_counter() - begin
             print(f"found {len(tracks)} boxes of {len(tracks.tracks())} tracks in {found:.1f} s:"
                   f" {video.num_frames / max(found, 1e-9):.1f} frames per second", flush=True)
@@ -213,7 +213,7 @@ def predict_video(
     print(f"the results lie in {out}")
 
 
-def find_tracks(tracker: Tracker, video: Video) -> TrackSet:
+def track_first(tracker: Tracker, video: Video) -> TrackSet:
     """The tracks that a first stage finds, with a progress bar."""
     from flexhook.commands.track import detect_frames
     from flexhook.trackers.detect import DetectingTracker
@@ -227,6 +227,7 @@ def write_results(cfg: DictConfig, prediction: Prediction, out: Path) -> None:
     """Write the files of all sentences, and say what is in them."""
     frames = prediction.video.num_frames
     for result in prediction.values():
+        asked_before = (out / f"{result.expression.slug}.csv").is_file()
         path, chosen = result.to_mot(out, cfg.first_frame), result.chosen
         result.to_csv(out)
         print(f"“{result.sentence}”: {len(chosen.tracks())} tracks, {len(chosen)} boxes -> {path}", flush=True)
@@ -235,8 +236,8 @@ def write_results(cfg: DictConfig, prediction: Prediction, out: Path) -> None:
             print(f"  nothing is accepted; closest by mean probability: {closest}", flush=True)
         if cfg.overlay in (True, "each"):
             print(f"  overlay -> {result.render(out, frames=drawn(frames, result.expression.slug))}", flush=True)
-        else:
-            (out / f"{result.expression.slug}.mp4").unlink(missing_ok=True)  # an earlier command's, of other results
+        elif asked_before:  # the overlay of an earlier command shows other results
+            (out / f"{result.expression.slug}.mp4").unlink(missing_ok=True)
     if cfg.overlay == "all":
         path = out / f"{slug(prediction.video.name)}.mp4"
         print(f"overlay -> {prediction.render(path, frames=drawn(frames, 'all sentences'))[0]}", flush=True)

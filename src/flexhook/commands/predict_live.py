@@ -17,6 +17,7 @@ from omegaconf import DictConfig
 from tqdm import tqdm
 
 from flexhook.api.results import SentenceResult
+from flexhook.commands.predict import OUT
 from flexhook.commands.track import live_name
 from flexhook.errors import ConfigError, Stopped
 from flexhook.inference.decisions import Decision
@@ -51,7 +52,7 @@ def predict_live(cfg: DictConfig, load_model: Callable[[], Model], sentences: Se
     if cfg.show:
         _require_display()
     listed, name = list(sentences), live_name(cfg.video)
-    out = Path(cfg.out or "outputs/predict") / ("" if cfg.out else name)
+    out = Path(cfg.out or OUT) / ("" if cfg.out else name)
     rows: dict[str, list[tuple]] = {sentence: [] for sentence in listed}
     with LiveFrames(cfg.video) as source, ExitStack() as stack:
         model = load_model()
