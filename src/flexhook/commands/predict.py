@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from tqdm import tqdm
 
 from flexhook.commands.hydra_app import hydra_command
-from flexhook.commands.predicted import write_source
+from flexhook.commands.predicted import OUT, write_source
 from flexhook.commands.untrained import build_untrained, names_method, untrained_config
 from flexhook.configuration.check_config import check_config
 from flexhook.datasets.box_units import warn_of_units
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from flexhook.inference.decisions import Decision
     from flexhook.structures.protocols import Tracker
 
-OUT = "outputs/predict"
+
 VIDEO = ".video"  #: In a folder of results: the video that they are of.
 
 

@@ -17,7 +17,7 @@ from omegaconf import DictConfig
 from tqdm import tqdm
 
 from flexhook.api.results import SentenceResult
-from flexhook.commands.predict import OUT
+from flexhook.commands.predicted import OUT
 from flexhook.commands.track import live_name
 from flexhook.errors import ConfigError, Stopped
 from flexhook.inference.decisions import Decision

@@ -11,6 +11,7 @@ from flexhook.structures import TrackSet, Video, make_labels
 from flexhook.structures.files import read_json, write_json
 from flexhook.structures.result_files import read_expressions
 
+OUT = "outputs/predict"  #: Where the folders of videos lie by default.
 SOURCE = "video.json"  #: Names the video, its file and its size.
 
 
